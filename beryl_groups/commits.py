@@ -1,0 +1,303 @@
+"""One writer at a time, and one commit for all that wait.
+
+SQLite lets one connection write at a time, and a durable commit costs a sync of the storage.
+So the writers of a handle queue here. Whoever leads carries out, in its own transaction and
+each call standing or falling alone, what waits behind it; then it hands the lead to the next.
+
+Invariants:
+
+- At most one call leads (`_leader`), and only its thread touches the write connection.
+- A call waits in `_queue`, or is carried by the leader (`_carried`), or leads, or is done.
+  It changes places under `_mutex`; the head of the queue may lead already and not know it yet.
+- A caller returns only after the commit that holds its call, or with the error of its own call.
+- A leader that is interrupted (Ctrl-C comes anywhere) leaves nothing half done: its transaction
+  is rolled back, or was committed; what it carried is answered or waits again; the lead goes on.
+  `_leave` does all this and does no harm twice, so it is called twice.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import deque
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
+
+from beryl_groups import sqlite
+from beryl_groups.errors import Busy, Closed, GroupError, StorageFailed
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from beryl_groups.sqlite import Connection
+
+T = TypeVar("T")
+
+
+class Connections(Protocol):
+    """What a writer needs to have its connection and to speak of it."""
+
+    busy_timeout: float
+
+    def connect(self) -> Connection: ...
+    def close_connection(self, connection: Connection) -> None: ...
+    def translated(self, error: Exception) -> Exception: ...
+    def busy(self) -> Busy: ...
+
+
+class _Call(Generic[T]):
+    """One write, from the moment it is asked for to its outcome."""
+
+    def __init__(self, work: Callable[[Connection], T] | None, busy_timeout: float) -> None:
+        self.work = work
+        self.deadline = time.monotonic() + busy_timeout
+        self.thread = threading.get_ident()
+        self.wake: threading.Lock | None = None
+        self.done = False
+        self.error: Exception | None = None
+        self.result: Any = None
+
+    def attempt(self, connection: Connection) -> None:
+        """Do the work; it refuses before it has written anything, or it spoils the transaction."""
+        self.error = None
+        try:
+            if self.work is not None:
+                self.result = self.work(connection)
+        except GroupError as refusal:
+            self.error = refusal
+
+    def answer(self, error: Exception) -> None:
+        self.error, self.done = error, True
+
+    def signal(self) -> None:
+        if self.wake is not None and self.wake.locked():
+            self.wake.release()
+
+
+class Writer:
+    """The write connection of a handle, and the queue of those who want it."""
+
+    def __init__(self, connections: Connections) -> None:
+        self._connections = connections
+        self._connection: Connection | None = None
+        # Reentrant, for a signal handler or a finalizer may call in at any point.
+        self._mutex = threading.RLock()
+        self._leader: _Call[Any] | None = None
+        self._queue: deque[_Call[Any]] = deque()
+        self._carried: list[_Call[Any]] = []
+        self._committing: list[_Call[Any]] = []
+        self._closed: str | None = None
+
+    def run(self, work: Callable[[Connection], T]) -> T:
+        """Do the work in a transaction that is committed when this returns."""
+        call = self._call(work)
+        try:
+            if self._lead(call):
+                self._carry_out(call)
+        finally:
+            try:
+                self._leave(call)
+            finally:
+                self._leave(call)
+        if call.error is not None:
+            raise call.error
+        return call.result  # type: ignore[no-any-return]
+
+    @contextmanager
+    def transaction(self) -> Iterator[Connection]:
+        """Give the connection in a transaction that holds nobody else's call."""
+        call: _Call[None] = self._call(None)
+        try:
+            self._lead(call)
+            with self._translating():
+                connection = self._begin(call)
+            yield connection
+            with self._translating():
+                self._commit(connection, [call])
+        except StorageFailed as error:
+            self._roll_back(error)
+            raise
+        finally:
+            try:
+                self._leave(call)
+            finally:
+                self._leave(call)
+
+    @contextmanager
+    def paused(self) -> Iterator[None]:
+        """Hold the lead with no connection open."""
+        call: _Call[None] = self._call(None)
+        try:
+            self._lead(call)
+            self._disconnect()
+            yield
+        finally:
+            self._leave(call)
+
+    def close(self, reason: str) -> None:
+        """Refuse whoever waits; a call that is being carried out ends as it would have."""
+        with self._mutex:
+            self._closed = reason
+            for call in self._queue:
+                if call is not self._leader:
+                    call.answer(Closed(reason))
+                    call.signal()
+            self._queue.clear()
+            if self._leader is None:
+                self._disconnect()
+
+    def _call(self, work: Callable[[Connection], T] | None) -> _Call[T]:
+        call = _Call(work, self._connections.busy_timeout)
+        leader = self._leader
+        if leader is not None and leader.thread == call.thread:
+            raise GroupError(
+                "This thread has a transaction open, and a write beside it would wait for "
+                "itself: write through the object that transaction() gave, or after its block."
+            )
+        return call
+
+    def _lead(self, call: _Call[Any]) -> bool:
+        """Wait for the lead and return True, or False where another has carried the call out."""
+        with self._mutex:
+            if self._closed is not None:
+                raise Closed(self._closed)
+            if self._leader is None:
+                self._leader = call
+                return True
+            call.wake = threading.Lock()
+            call.wake.acquire()
+            self._queue.append(call)
+        wait = call.deadline - time.monotonic()
+        while True:
+            in_time = call.wake.acquire(timeout=wait)
+            with self._mutex:
+                if call.done:
+                    return False
+                waiting = call in self._queue
+                if waiting and (self._leader is call or not in_time):
+                    self._queue.remove(call)
+                if self._leader is call:
+                    return True
+                if waiting and not in_time:
+                    raise self._connections.busy()
+                # A call that a leader carries has its answer when that leader's commit ends.
+                wait = max(call.deadline - time.monotonic(), 0) if waiting else -1
+
+    def _carry_out(self, call: _Call[Any]) -> None:
+        """Do the call and all that wait, together; or alone, where one spoils it for the others."""
+        try:
+            connection = self._begin(call)
+            self._carried = self._take()
+            for each in (call, *self._carried):
+                each.attempt(connection)
+        except Exception as error:  # noqa: BLE001 - it becomes the answer of a caller
+            self._roll_back(error)
+            if not self._carried:
+                call.answer(self._connections.translated(error))
+                return
+            for each in (call, *self._carried):
+                self._carry_out_alone(each)
+        else:
+            self._commit_all(connection, [call, *self._carried])
+
+    def _carry_out_alone(self, call: _Call[Any]) -> None:
+        try:
+            connection = self._begin(call)
+            call.attempt(connection)
+        except Exception as error:  # noqa: BLE001 - it becomes the answer of a caller
+            self._roll_back(error)
+            call.answer(self._connections.translated(error))
+        else:
+            self._commit_all(connection, [call])
+
+    def _commit_all(self, connection: Connection, batch: list[_Call[Any]]) -> None:
+        try:
+            self._commit(connection, batch)
+        except sqlite.Error as error:
+            # A refusal may rest on what another call of the batch had written: it falls as well.
+            self._roll_back(error)
+            for call in batch:
+                call.answer(self._connections.translated(error))
+
+    def _take(self) -> list[_Call[Any]]:
+        """Take from the queue what may share a transaction with its leader."""
+        with self._mutex:
+            taken = []
+            while self._queue and self._queue[0].work is not None:
+                taken.append(self._queue.popleft())
+            return taken
+
+    def _begin(self, call: _Call[Any]) -> Connection:
+        connection = self._connection
+        if connection is None:
+            connection = self._connection = self._connections.connect()
+        if call.wake is None:
+            connection.execute("BEGIN IMMEDIATE")
+            return connection
+        # It has waited for other threads: only what is left of its time is for other processes.
+        sqlite.wait_at_most(connection, call.deadline - time.monotonic())
+        try:
+            connection.execute("BEGIN IMMEDIATE")
+        finally:
+            sqlite.wait_at_most(connection, self._connections.busy_timeout)
+        return connection
+
+    def _commit(self, connection: Connection, batch: list[_Call[Any]]) -> None:
+        self._committing = batch
+        try:
+            connection.execute("COMMIT")
+        except sqlite.Error:
+            self._committing = []
+            raise
+        for call in batch:
+            call.done = True
+
+    @contextmanager
+    def _translating(self) -> Iterator[None]:
+        try:
+            yield
+        except sqlite.Error as error:
+            raise self._connections.translated(error) from error
+
+    def _roll_back(self, error: Exception | None = None) -> None:
+        """Undo what is not committed; a connection on which storage failed is not used again."""
+        connection = self._connection
+        if connection is None:
+            return
+        try:
+            if connection.in_transaction:
+                connection.execute("ROLLBACK")
+        except sqlite.Error as second:
+            error = second
+        if error is not None and not isinstance(self._connections.translated(error), Busy):
+            self._disconnect()
+
+    def _disconnect(self) -> None:
+        if self._connection is not None:
+            self._connections.close_connection(self._connection)
+            self._connection = None
+
+    def _leave(self, call: _Call[Any]) -> None:
+        """Give up the lead, or the place in the queue."""
+        with self._mutex:
+            if self._leader is call:
+                self._end_lead()
+                self._leader = self._queue[0] if self._queue else None
+                if self._leader is None and self._closed is not None:
+                    self._disconnect()
+            elif call.wake is not None and call in self._queue:
+                self._queue.remove(call)
+            if self._queue and self._leader is self._queue[0]:
+                self._leader.signal()
+
+    def _end_lead(self) -> None:
+        if self._connection is not None and self._connection.in_transaction:
+            self._roll_back()
+        else:
+            for call in self._committing:
+                call.done = True
+        self._committing = []
+        carried, self._carried = self._carried, []
+        self._queue.extendleft(call for call in reversed(carried) if not call.done)
+        for call in carried:
+            call.signal()

@@ -1,0 +1,172 @@
+"""The handle that a user holds, and ``start``, which gives it."""
+
+from __future__ import annotations
+
+import math
+import warnings
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Concatenate, Literal, ParamSpec, Self, TypeVar
+
+from beryl_groups import broadcast, maintenance, sqlite
+from beryl_groups.errors import StartFailed
+from beryl_groups.location import locate
+from beryl_groups.methods import GroupMethods, Payload
+from beryl_groups.store import Store
+from beryl_groups.transaction import Transaction
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Callable, Iterator
+    from types import TracebackType
+
+    from sqlalchemy import URL
+
+    from beryl_groups.sqlite import Connection
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+def start(
+    database: str | os.PathLike[str] | URL,
+    *,
+    busy_timeout: float = 5.0,
+    synchronous: Literal["full", "normal"] = "full",
+) -> Groups:
+    """Open the groups of a database file, which is made where there is none.
+
+    ``database`` is a path (a ``str`` or an ``os.PathLike``), ``":memory:"``, or a SQLAlchemy URL.
+    The file is made for its owner alone (mode 0600); its folder has to be there. ``busy_timeout``
+    says how many seconds a call waits for another writer. With ``synchronous="full"`` a call that
+    returned survives a power cut; with ``"normal"`` it survives the end of the process, and a
+    power cut may take the last moments, but never the file.
+
+    Raises `StartFailed` with the reason, and leaves the file as it was.
+
+    >>> import beryl_groups
+    >>> with beryl_groups.start(":memory:") as groups:
+    ...     groups.create("team:engineering")
+    ...     list(groups)
+    ['team:engineering']
+    """
+    if synchronous not in {"full", "normal"}:
+        raise ValueError(f'synchronous is "full" or "normal", not {synchronous!r}.')
+    if math.isnan(busy_timeout) or busy_timeout < 0:
+        raise ValueError(f"busy_timeout is a number of seconds, 0 or more, not {busy_timeout!r}.")
+    location = locate(database)
+    if sqlite.driver.sqlite_version_info < sqlite.OLDEST_SQLITE:
+        needed = ".".join(map(str, sqlite.OLDEST_SQLITE))
+        reason = f"SQLite {needed} or newer is needed, this is {sqlite.driver.sqlite_version}"
+        raise StartFailed(location.shown, reason)
+    store = Store(location, busy_timeout, synchronous)
+    store.open()
+    return Groups(store)
+
+
+class Groups(GroupMethods):
+    """A handle on the groups of one database, for any number of threads.
+
+    ``start`` gives it. It is a context manager that closes itself; one that is forgotten gives a
+    ``ResourceWarning``. In a process that was forked it is refused: open another one there.
+    """
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    def _read(
+        self, operation: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs
+    ) -> T:
+        return self._store.read(operation, *args, **kwargs)
+
+    def _write(
+        self, operation: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs
+    ) -> T:
+        return self._store.write(operation, *args, **kwargs)
+
+    def _deliver(
+        self,
+        channels: Callable[[str, str, Payload], object],
+        group: str | tuple[str, ...],
+        topics: list[str],
+        event: str,
+        payload: Payload,
+    ) -> None:
+        broadcast.deliver(channels, group, topics, event, payload)
+
+    @contextmanager
+    def transaction(self) -> Iterator[Transaction]:
+        """Give an object with the same methods; all that it wrote lands on exit, or none of it.
+
+        Where the block raises, nothing lands and nothing is broadcast. Reads inside see the
+        writes made so far, reads elsewhere do not until the end. Other writers wait, so keep it
+        short. A write through the handle itself in the same thread would wait for its own end and
+        is refused with a `GroupError`. Raises `Busy` where another writer stays too long.
+
+        >>> with groups.transaction() as transaction:
+        ...     transaction.create("release")
+        ...     transaction.add("release", "room:backend")
+        ...     transaction.broadcast(print, "release", "planned", "1.0")
+        ...     print("not delivered yet")
+        not delivered yet
+        room:backend planned 1.0
+        """
+        self._store.refuse_if_closed()
+        with self._store.transaction() as connection:
+            transaction = Transaction(self._store, connection)
+            try:
+                yield transaction
+                transaction.refuse_if_failed()
+            finally:
+                transaction.end()
+        for deliver in transaction.deliveries:
+            deliver()
+
+    def backup(self, path: str | os.PathLike[str]) -> None:
+        """Write a consistent copy of the database to a new file while others read and write.
+
+        The copy appears under its name when it is whole and on disk. Raises `StorageFailed`,
+        also where there is something of that name already.
+
+        >>> groups.backup(folder / "copy.db")
+        >>> with beryl_groups.start(folder / "copy.db") as copy:
+        ...     list(copy) == list(groups)
+        True
+        """
+        maintenance.backup(self._store, path)
+
+    def check(self) -> list[str]:
+        """Look for damage, and return a sentence for each problem; none where all is sound.
+
+        It reads the whole file. Where the SQLite beneath has the WAL-reset fault (3.7.0 to
+        3.51.2, https://www.sqlite.org/wal.html), it gives a `WalResetWarning` as well.
+
+        >>> groups.check()
+        []
+        """
+        sqlite.warn_of_wal_reset_fault(stacklevel=2)
+        return self._store.read(maintenance.problems)
+
+    def close(self) -> None:
+        """Close the handle; later calls raise `Closed`. To close it twice is fine."""
+        self._store.close("The handle has been closed: open the database again with start().")
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        state = "closed" if self._store.closed is not None else "open"
+        return f"<Groups of {self._store.location.shown!r}, {state}>"
+
+    def __del__(self) -> None:
+        store = getattr(self, "_store", None)
+        if store is not None and store.closed is None:
+            warnings.warn(f"{self!r} was never closed.", ResourceWarning, source=self, stacklevel=2)
+            self.close()

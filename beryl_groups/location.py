@@ -1,0 +1,138 @@
+"""What ``start`` was asked to open: a file, or ``":memory:"``."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import quote
+
+from sqlalchemy import URL, make_url
+from sqlalchemy.exc import ArgumentError
+
+from beryl_groups.errors import StartFailed
+
+MEMORY = ":memory:"
+
+_SHARED_MEMORY = "/dev/shm"  # noqa: S108 - mkdtemp makes a folder of its own, mode 0700, in it
+
+
+@dataclass(frozen=True)
+class Location:
+    """A database file, and what to call it in a sentence."""
+
+    shown: str
+    path: str
+    folder_to_remove: str | None = None
+
+    @property
+    def in_memory(self) -> bool:
+        return self.folder_to_remove is not None
+
+    def has_wal(self) -> bool:
+        return Path(f"{self.path}-wal").exists()
+
+    def uri(self, **parameters: str) -> str:
+        """Return the file as SQLite takes it in a URI, which alone can say "do not create"."""
+        path = self.path.replace("\\", "/") if sys.platform == "win32" else self.path
+        root = "" if path.startswith("/") else "/"
+        query = "&".join(f"{key}={value}" for key, value in parameters.items())
+        return f"file://{root}{quote(os.fsencode(path), safe='/:')}?{query}"
+
+    def create(self) -> None:
+        """Make the file where there is none, for its owner alone; sidecars get the same mode."""
+        try:
+            descriptor = os.open(self.path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600)
+        except FileExistsError:
+            if Path(self.path).is_dir():
+                raise StartFailed(self.shown, "it is a folder") from None
+            return
+        except FileNotFoundError as error:
+            folder = str(Path(self.path).parent)
+            raise StartFailed(self.shown, f"there is no folder {folder!r}") from error
+        except (OSError, ValueError) as error:
+            if Path(self.path).exists():
+                return
+            raise StartFailed(self.shown, f"it cannot be created: {_reason(error)}") from error
+        try:
+            if hasattr(os, "fchmod"):
+                os.fchmod(descriptor, 0o600)  # whatever the umask took away
+        finally:
+            os.close(descriptor)
+
+    def identity(self) -> tuple[int, int] | None:
+        """Return what tells this file from every other, whatever its path; None without a file."""
+        try:
+            status = Path(self.path).stat()
+        except OSError:
+            return None
+        return status.st_dev, status.st_ino
+
+    def may_be_read(self) -> bool:
+        return os.access(self.path, os.R_OK)
+
+    def may_be_written(self) -> bool:
+        return os.access(self.path, os.W_OK)
+
+    def remove(self) -> None:
+        """Remove what ``":memory:"`` left; a file that was asked for stays."""
+        if self.folder_to_remove is not None:
+            shutil.rmtree(self.folder_to_remove, ignore_errors=True)
+
+
+def locate(database: str | os.PathLike[str] | URL) -> Location:
+    """Find what a user means by a database, or raise `StartFailed`."""
+    if isinstance(database, str) and "://" in database:
+        try:
+            return _locate_url(make_url(database))
+        except ArgumentError as error:
+            raise StartFailed(database, "it is no URL that SQLAlchemy understands") from error
+    if isinstance(database, URL):
+        return _locate_url(database)
+    path = os.fspath(database)
+    if not isinstance(path, str):
+        raise TypeError(f"A database is a str, an os.PathLike or a URL, not {path!r}.")
+    return _locate_path(path, shown=path)
+
+
+def _locate_url(url: URL) -> Location:
+    shown = url.render_as_string(hide_password=True)
+    if url.drivername not in {"sqlite", "sqlite+pysqlite"}:
+        raise StartFailed(shown, f"{url.drivername!r} is not supported, only 'sqlite' is")
+    if url.query or url.host:
+        raise StartFailed(shown, "a host or options in a URL are not supported, only a path is")
+    return _locate_path(url.database or MEMORY, shown)
+
+
+def _locate_path(path: str, shown: str) -> Location:
+    if path == MEMORY:
+        return _memory()
+    if not path:
+        raise StartFailed(shown, "it has no name")
+    if "\0" in path:
+        raise StartFailed(shown, "a path cannot hold a NUL character")
+    # Bound to today's folder, so that a later chdir moves nothing. Not normalised:
+    # what ".." means behind a symbolic link is for the system to say.
+    return Location(shown, str(Path.cwd() / path))
+
+
+def _memory() -> Location:
+    """Give a private file that is never synced and goes with its handle.
+
+    SQLite's own ``:memory:`` is one connection, or lets no reader look while a transaction
+    is open. A file in memory (or in the folder for temporary files, where the system has no
+    such thing) behaves as every other database does.
+    """
+    try:
+        shared = os.access(_SHARED_MEMORY, os.W_OK | os.X_OK)
+        folder = tempfile.mkdtemp(prefix="beryl_groups-", dir=_SHARED_MEMORY if shared else None)
+    except OSError as error:
+        raise StartFailed(MEMORY, _reason(error)) from error
+    return Location(MEMORY, str(Path(folder) / "groups.db"), folder_to_remove=folder)
+
+
+def _reason(error: Exception) -> str:
+    return (getattr(error, "strerror", None) or str(error)).lower()

@@ -1,0 +1,148 @@
+"""Copies of a database, and the search for damage in it."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from contextlib import closing, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from beryl_groups import sqlite
+from beryl_groups.errors import InvalidName, StorageFailed
+from beryl_groups.names import check_name
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from beryl_groups.sqlite import Connection
+    from beryl_groups.store import Store
+
+_ORPHANS = """
+    SELECT group_id, count(*), CAST(min(topic) AS BLOB) FROM group_topics
+    WHERE group_id NOT IN (SELECT id FROM groups) GROUP BY group_id ORDER BY group_id
+"""
+# As bytes, for text that is no UTF-8 could not be fetched as text.
+_NAMES = """
+    SELECT 'group', CAST(name AS BLOB) FROM groups
+    UNION ALL SELECT 'topic', CAST(topic AS BLOB) FROM group_topics
+"""
+
+
+def problems(connection: Connection) -> list[str]:
+    """Return a sentence for each thing that is wrong with the database."""
+    found: list[str] = []
+    connection.execute("BEGIN")
+    try:
+        for search in (_damage, _orphans, _bad_references, _bad_names):
+            found.extend(search(connection))
+    except sqlite.Error as error:
+        if not sqlite.is_damage(error):
+            raise
+        found.append(f"The file is damaged: {error}.")
+    finally:
+        connection.execute("ROLLBACK")
+    return found
+
+
+def _damage(connection: Connection) -> Iterator[str]:
+    for (line,) in connection.execute("PRAGMA integrity_check").fetchall():
+        if line != "ok":
+            yield f"The file is damaged: {line}."
+
+
+def _orphans(connection: Connection) -> Iterator[str]:
+    for group_id, number, topic in connection.execute(_ORPHANS).fetchall():
+        yield (
+            f"A group was deleted without its topics: group_topics holds {number} orphaned "
+            f"rows of the group_id {group_id}, such as {_shown(topic)}."
+        )
+
+
+def _bad_references(connection: Connection) -> Iterator[str]:
+    for table, rowid, parent, _ in connection.execute("PRAGMA foreign_key_check").fetchall():
+        if table != "group_topics":
+            yield f"Row {rowid} of {table} refers to a row of {parent} that is not there."
+
+
+def _bad_names(connection: Connection) -> Iterator[str]:
+    for kind, raw in connection.execute(_NAMES):
+        try:
+            check_name(raw.decode())
+        except UnicodeDecodeError as error:
+            yield f"The name of a {kind}, {_shown(raw)}, is no UTF-8: {error.reason}."
+        except InvalidName as error:
+            yield f"The name of a {kind} breaks the rules: {error}"
+
+
+def _shown(raw: bytes) -> str:
+    return repr(raw.decode(errors="backslashreplace"))
+
+
+def backup(store: Store, path: str | os.PathLike[str]) -> None:
+    """Copy the database to a new file, which has its name only when it is whole and on disk."""
+    target = Path(path).absolute()
+    draft = target.with_name(f".{target.name}.{secrets.token_hex(4)}")
+    try:
+        if os.path.lexists(target):
+            raise FileExistsError
+        os.close(os.open(draft, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
+        try:
+            store.read(_copy, draft)
+            _sync(draft)
+            _publish(draft, target)
+        finally:
+            with suppress(FileNotFoundError):
+                draft.unlink()
+        _sync_folder(target.parent)
+    except FileExistsError as error:
+        raise _failed(target, "there is something of that name already") from error
+    except OSError as error:
+        raise _failed(target, error.strerror or str(error)) from error
+    except sqlite.Error as error:
+        raise _failed(target, sqlite.reason(error)) from error
+
+
+def _copy(connection: Connection, draft: Path) -> None:
+    with closing(sqlite.driver.connect(draft, isolation_level=None)) as copy:
+        # The draft has no name yet that anyone would open: one sync at the end is enough.
+        copy.execute("PRAGMA synchronous = OFF")
+        copy.execute("PRAGMA journal_mode = OFF")
+        try:
+            connection.backup(copy)
+        except sqlite.Error as error:
+            raise _failed(draft, sqlite.reason(error)) from error
+
+
+def _publish(draft: Path, target: Path) -> None:
+    """Give the draft its name, unless somebody has taken it."""
+    try:
+        os.link(draft, target)
+    except FileExistsError:
+        raise
+    except (OSError, NotImplementedError):
+        # The file system knows no links: claim the name first, then put the draft in its place.
+        os.close(os.open(target, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
+        draft.replace(target)
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDWR)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _sync_folder(folder: Path) -> None:
+    """Have the new name on disk; Windows can open no folder, and keeps its names by itself."""
+    if os.name == "posix":
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+def _failed(target: Path, reason: str) -> StorageFailed:
+    return StorageFailed(f"The backup {str(target)!r} was not made: {reason}.")

@@ -1,0 +1,222 @@
+"""The calls that a handle and a transaction share, with the checks of what they are given."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import TYPE_CHECKING, Concatenate, ParamSpec, TypeVar
+
+from beryl_groups import operations
+from beryl_groups.errors import InvalidName
+from beryl_groups.names import after_prefix, check_bound, check_name, check_names
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
+    from beryl_groups.sqlite import Connection
+
+P = ParamSpec("P")
+T = TypeVar("T")
+Payload = TypeVar("Payload")
+
+
+class GroupMethods(ABC):
+    """Named sets of topics, and broadcasts to them.
+
+    Names of groups and topics are plain strings, compared code point by code point. Every call
+    checks the names it is given: one that is no ``str`` raises ``TypeError``; one that is empty,
+    holds a NUL character or an unpaired surrogate, or has more than 1,024 bytes in UTF-8 raises
+    `InvalidName`. A call that raises has stored nothing.
+    """
+
+    @abstractmethod
+    def _read(
+        self, operation: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs
+    ) -> T: ...
+
+    @abstractmethod
+    def _write(
+        self, operation: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs
+    ) -> T: ...
+
+    @abstractmethod
+    def _deliver(
+        self,
+        channels: Callable[[str, str, Payload], object],
+        group: str | tuple[str, ...],
+        topics: list[str],
+        event: str,
+        payload: Payload,
+    ) -> None: ...
+
+    def create(self, name: str) -> None:
+        """Create a group without topics.
+
+        Raises `AlreadyExists` where there is a group of that name.
+
+        >>> groups.create("team:design")
+        >>> groups.topics("team:design")
+        frozenset()
+        """
+        self._write(operations.create, check_name(name))
+
+    def delete(self, name: str) -> None:
+        """Delete a group, and with it what it says of its topics.
+
+        Raises `NotFound` where there is no such group.
+
+        >>> groups.create("short-lived")
+        >>> groups.delete("short-lived")
+        >>> "short-lived" in groups
+        False
+        """
+        self._write(operations.delete, check_name(name))
+
+    def rename(self, name: str, new_name: str) -> None:
+        """Give a group another name; it keeps its topics.
+
+        Raises `NotFound` where there is no such group, and `AlreadyExists` where there is a
+        group of the new name, even if it is this one.
+
+        >>> groups.create("team:ops")
+        >>> groups.rename("team:ops", "team:operations")
+        >>> "team:ops" in groups, "team:operations" in groups
+        (False, True)
+        """
+        self._write(operations.rename, check_name(name), check_name(new_name))
+
+    def add(self, name: str, *topics: str) -> None:
+        """Add topics to a group: all of them or, where it raises, none.
+
+        A topic that is there already is no error. Raises `NotFound` where there is no such group.
+
+        >>> groups.create("team:web")
+        >>> groups.add("team:web", "room:frontend", "room:css")
+        >>> sorted(groups.topics("team:web"))
+        ['room:css', 'room:frontend']
+        """
+        self._write(operations.add, check_name(name), check_names(topics))
+
+    def remove(self, name: str, *topics: str) -> None:
+        """Remove topics from a group: all of them or, where it raises, none.
+
+        A topic that is not there is no error. Raises `NotFound` where there is no such group.
+
+        >>> groups.create("team:mobile")
+        >>> groups.add("team:mobile", "room:ios", "room:symbian")
+        >>> groups.remove("team:mobile", "room:symbian", "room:palm")
+        >>> groups.topics("team:mobile")
+        frozenset({'room:ios'})
+        """
+        self._write(operations.remove, check_name(name), check_names(topics))
+
+    def set_topics(self, name: str, topics: Iterable[str]) -> None:
+        """Have a group hold exactly these topics.
+
+        Raises `NotFound` where there is no such group, and ``TypeError`` for a lone ``str``.
+
+        >>> groups.create("on-call")
+        >>> groups.set_topics("on-call", ["room:ada", "room:grace"])
+        >>> groups.set_topics("on-call", ["room:grace"])
+        >>> groups.topics("on-call")
+        frozenset({'room:grace'})
+        """
+        self._write(operations.set_topics, check_name(name), check_names(topics))
+
+    def topics(self, name: str) -> frozenset[str]:
+        """Return the topics of a group.
+
+        Raises `NotFound` where there is no such group.
+
+        >>> groups.topics("team:engineering") == {"room:frontend", "room:backend"}
+        True
+        """
+        return self._read(operations.topics, check_name(name))
+
+    def list_groups(
+        self, prefix: str = "", *, after: str | None = None, limit: int | None = None
+    ) -> list[str]:
+        """Return the names of the groups in code point order.
+
+        Only those that start with ``prefix``; only those that come after the name ``after``
+        (which need not exist); and at most ``limit`` of them. A next page starts ``after`` the
+        last name of the page before. Raises ``ValueError`` for a ``limit`` below 0.
+
+        >>> for name in ("floor:1", "floor:2", "floor:3"):
+        ...     groups.create(name)
+        >>> groups.list_groups("floor:", limit=2)
+        ['floor:1', 'floor:2']
+        >>> groups.list_groups("floor:", after="floor:2", limit=2)
+        ['floor:3']
+        """
+        lowest = check_bound(prefix)
+        end = after_prefix(lowest)
+        if after is not None:
+            # NUL is the least character and in no name: nothing lies between a name and this.
+            lowest = max(lowest, check_bound(after) + "\0")
+        if limit is not None and limit < 0:
+            raise ValueError(f"The limit is 0 or more, or None for all, not {limit!r}.")
+        return self._read(operations.list_groups, lowest, end, limit)
+
+    def groups_of(self, topic: str) -> list[str]:
+        """Return the names of the groups that hold a topic, in code point order.
+
+        >>> groups.groups_of("room:backend")
+        ['team:engineering']
+        >>> groups.groups_of("room:nobody")
+        []
+        """
+        return self._read(operations.groups_of, check_name(topic))
+
+    def __contains__(self, name: object) -> bool:
+        """Tell whether there is a group of that name; False for a str that can be no name."""
+        try:
+            checked = check_name(name)
+        except InvalidName:
+            return False
+        return self._read(operations.contains, checked)
+
+    def __len__(self) -> int:
+        """Return the number of groups."""
+        return self._read(operations.count)
+
+    def __iter__(self) -> Iterator[str]:
+        """Go through the names of the groups, as of this moment and in code point order."""
+        return iter(self.list_groups())
+
+    def broadcast(
+        self,
+        channels: Callable[[str, str, Payload], object],
+        group: str | Iterable[str],
+        event: str,
+        payload: Payload,
+        *,
+        exclude: Iterable[str] = (),
+    ) -> None:
+        """Call ``channels(topic, event, payload)`` once for each topic of a group.
+
+        In code point order of the topics, in this thread, with no lock and no transaction held,
+        so the callback may use the handle. ``group`` is a name or an iterable of names, whose
+        topics get the event once each; the topics in ``exclude`` do not. A group that does not
+        exist has no topics. The payload is handed over as it is.
+
+        An ``Exception`` from the callback is logged on the logger ``beryl_groups``, and the other
+        topics still get the event. ``KeyboardInterrupt`` and the like pass through.
+
+        >>> groups.broadcast(print, "team:engineering", "deploy_started", {"env": "prod"})
+        room:backend deploy_started {'env': 'prod'}
+        room:frontend deploy_started {'env': 'prod'}
+        >>> groups.broadcast(print, "team:engineering", "lunch", None, exclude=["room:backend"])
+        room:frontend lunch None
+        """
+        if not callable(channels):
+            raise TypeError(f"channels is a callable (topic, event, payload), not {channels!r}.")
+        left_out = set(check_names(exclude))
+        if isinstance(group, str):
+            group = check_name(group)
+            topics = self._read(operations.union, [group])
+        else:
+            group = tuple(check_names(group))
+            topics = self._read(operations.union, group)
+        if left_out:
+            topics = [topic for topic in topics if topic not in left_out]
+        self._deliver(channels, group, topics, event, payload)

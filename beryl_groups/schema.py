@@ -1,0 +1,118 @@
+"""Which revision a file has, and bringing it up to date.
+
+Reading the revision needs no Alembic, whose import costs more than everything else that
+opening a file does; only a file that is not current pays for it.
+"""
+
+from __future__ import annotations
+
+import threading
+from contextlib import contextmanager
+from importlib import resources
+from typing import TYPE_CHECKING, cast
+
+from sqlalchemy import create_engine, event
+from sqlalchemy.pool import NullPool
+
+from beryl_groups import sqlite
+from beryl_groups.errors import StartFailed
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from sqlalchemy import Connection as CoreConnection
+
+    from beryl_groups.location import Location
+
+REVISIONS = ("0001",)
+HEAD = REVISIONS[-1]
+
+SCRIPTS = "beryl_groups.migrations"
+
+_alembic = threading.Lock()  # Alembic keeps its environment in module globals
+
+
+def revision(connection: sqlite.Connection, location: Location) -> str | None:
+    """Return the revision of the file, None where it is empty, or raise `StartFailed`.
+
+    Call it in a transaction: what it reads belongs together.
+    """
+    (application_id,) = connection.execute("PRAGMA application_id").fetchone()
+    if application_id == 0:
+        (objects,) = connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()
+        if objects == 0:
+            return None
+    if application_id != sqlite.APPLICATION_ID:
+        reason = f"it belongs to another application (application_id {application_id})"
+        raise StartFailed(location.shown, reason)
+    try:
+        found = [row[0] for row in connection.execute("SELECT version_num FROM alembic_version")]
+    except sqlite.Error as error:
+        raise StartFailed(location.shown, f"its revision cannot be read: {error}") from error
+    shown = ", ".join(map(str, found)) or "none"
+    if len(found) != 1 or found[0] not in REVISIONS:
+        reason = (
+            f"its schema has the revision {shown}, and this version of beryl_groups knows "
+            f"{HEAD} at the most: upgrade the package"
+        )
+        raise StartFailed(location.shown, reason)
+    return str(found[0])
+
+
+def read_revision(connection: sqlite.Connection, location: Location) -> str | None:
+    """Return `revision` as a transaction of its own sees it."""
+    connection.execute("BEGIN")
+    try:
+        return revision(connection, location)
+    finally:
+        connection.execute("ROLLBACK")
+
+
+def upgrade(location: Location, busy_timeout: float) -> None:
+    """Bring the file to the newest revision in one transaction, alone."""
+    with _alembic, connect_to_upgrade(location, busy_timeout) as connection:
+        found = revision(_driver(connection), location)
+        if found != HEAD:
+            _run(connection, location, found)
+
+
+@contextmanager
+def connect_to_upgrade(location: Location, busy_timeout: float) -> Iterator[CoreConnection]:
+    """Give a Core connection in a write transaction; it commits, and the file is in WAL mode."""
+
+    def connect() -> sqlite.Connection:
+        connection = sqlite.open_connection(location, busy_timeout, "extra")
+        # With foreign keys on, a table that a migration rebuilds would take its rows' children
+        # along; in a transaction it is too late to say so.
+        connection.execute("PRAGMA foreign_keys = OFF")
+        return connection
+
+    engine = create_engine("sqlite://", module=sqlite.driver, creator=connect, poolclass=NullPool)
+    event.listen(engine, "begin", lambda core: core.exec_driver_sql("BEGIN IMMEDIATE"))
+    with engine.connect() as core:
+        with core.begin():
+            yield core
+        if not sqlite.use_wal(_driver(core), busy_timeout):
+            raise StartFailed(location.shown, "its file system has no shared memory for WAL")
+
+
+def _driver(core: CoreConnection) -> sqlite.Connection:
+    return cast("sqlite.Connection", core.connection.driver_connection)
+
+
+def _run(core: CoreConnection, location: Location, found: str | None) -> None:
+    from alembic import command  # noqa: PLC0415
+    from alembic.config import Config  # noqa: PLC0415
+
+    config = Config()
+    config.attributes["connection"] = core
+    try:
+        with resources.as_file(resources.files(SCRIPTS)) as folder:
+            config.set_main_option("script_location", str(folder).replace("%", "%%"))
+            command.upgrade(config, HEAD)
+        orphans = core.exec_driver_sql("PRAGMA foreign_key_check").fetchall()
+        if orphans:
+            raise ValueError(f"{len(orphans)} rows would refer to nothing")
+    except Exception as error:
+        reason = f"the migration from {found or 'an empty file'} to {HEAD} failed: {error}"
+        raise StartFailed(location.shown, reason) from error

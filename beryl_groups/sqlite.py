@@ -1,0 +1,202 @@
+"""What is SQLite's own: the driver, how a connection is set up, and what its errors mean."""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+import warnings
+from typing import TYPE_CHECKING, Literal, TypeVar
+
+from beryl_groups.errors import Busy, StorageFailed, WalResetWarning
+
+if TYPE_CHECKING:
+    from beryl_groups.location import Location
+
+driver = sqlite3
+Error = driver.Error
+
+Synchronous = Literal["off", "normal", "full", "extra"]
+
+APPLICATION_ID = 0x6272796C  # "bryl"; the first migration writes it
+
+OLDEST_SQLITE = (3, 37, 0)  # STRICT tables: https://www.sqlite.org/stricttables.html
+
+_MOST_MILLISECONDS = 2**31 - 1
+
+_MEANINGS = {
+    driver.SQLITE_FULL: "the disk is full",
+    driver.SQLITE_READONLY: "it may only be read",
+    driver.SQLITE_CANTOPEN: "it cannot be opened",
+    driver.SQLITE_PERM: "it may not be accessed",
+    driver.SQLITE_CORRUPT: "the file is damaged",
+    driver.SQLITE_NOTADB: "it is no SQLite database, or no longer",
+    driver.SQLITE_IOERR: "reading or writing the file failed",
+    driver.SQLITE_NOMEM: "memory ran out",
+}
+
+
+_CONTENDED = {driver.SQLITE_BUSY, driver.SQLITE_LOCKED}
+
+_WAL_RESET_FAULT = ((3, 7, 0), (3, 51, 2))
+
+
+class Connection(driver.Connection):
+    """A connection of this package; in autocommit until it says BEGIN itself."""
+
+    lasting = True
+
+
+class ReadOnlyConnection(Connection):
+    """A connection to a database that may only be read here."""
+
+
+class SettledConnection(ReadOnlyConnection):
+    """A connection that takes the file to stand still: good for one look, not to be kept."""
+
+    lasting = False
+
+
+_C = TypeVar("_C", bound=Connection)
+
+
+def open_connection(
+    location: Location, busy_timeout: float, synchronous: Synchronous
+) -> Connection:
+    """Open the file to write, or to read where no more is allowed; never create it."""
+    if not location.may_be_written():
+        return _open_to_read(location, busy_timeout)
+    connection = _connect(location, busy_timeout, Connection, mode="rw")
+    try:
+        _set_up(
+            connection,
+            f"synchronous = {synchronous}",
+            "foreign_keys = ON",
+            # On macOS a plain fsync does not reach the platter; elsewhere these do nothing.
+            f"fullfsync = {synchronous in {'full', 'extra'}}",
+            f"checkpoint_fullfsync = {synchronous != 'off'}",
+        )
+    except Error as error:
+        if primary_code(error) != driver.SQLITE_CANTOPEN:
+            raise
+        # The sidecar files of WAL cannot be made: the folder may only be read.
+        return _open_to_read(location, busy_timeout)
+    return connection
+
+
+def look(location: Location, busy_timeout: float) -> Connection:
+    """Open the file so that not even closing it again can change a byte of it."""
+    connection = _connect(location, busy_timeout, ReadOnlyConnection, mode="ro")
+    _set_up(connection)
+    return connection
+
+
+def _open_to_read(location: Location, busy_timeout: float) -> Connection:
+    try:
+        return look(location, busy_timeout)
+    except Error as error:
+        if primary_code(error) != driver.SQLITE_CANTOPEN or location.has_wal():
+            raise
+    # No sidecar files and no way to make them, so nobody is writing
+    # (https://www.sqlite.org/wal.html#readonly). The next look asks again.
+    connection = _connect(location, busy_timeout, SettledConnection, mode="ro", immutable="1")
+    _set_up(connection)
+    return connection
+
+
+def _connect(location: Location, busy_timeout: float, factory: type[_C], **parameters: str) -> _C:
+    return driver.connect(
+        location.uri(**parameters),
+        uri=True,
+        timeout=min(busy_timeout, _MOST_MILLISECONDS / 1000),
+        isolation_level=None,
+        check_same_thread=False,
+        factory=factory,
+    )
+
+
+def _set_up(connection: Connection, *settings: str) -> None:
+    """Set a fresh connection up and have it read the file once, or close it."""
+    try:
+        for setting in (*settings, "trusted_schema = OFF"):
+            connection.execute(f"PRAGMA {setting}")
+        connection.execute("PRAGMA schema_version").fetchall()
+    except Error:
+        connection.close()
+        raise
+
+
+def wait_at_most(connection: Connection, seconds: float) -> None:
+    """Set how long the connection waits for another writer from now on."""
+    milliseconds = min(max(round(seconds * 1000), 0), _MOST_MILLISECONDS)
+    connection.execute(f"PRAGMA busy_timeout = {milliseconds}").fetchall()
+
+
+def is_wal(connection: Connection) -> bool:
+    (mode,) = connection.execute("PRAGMA journal_mode").fetchone()
+    return bool(mode == "wal")
+
+
+def use_wal(connection: Connection, busy_timeout: float) -> bool:
+    """Put the file in WAL mode, where it is not yet; tell whether it is in the end.
+
+    SQLite does not wait for others here as it does elsewhere, so this does.
+    """
+    deadline = time.monotonic() + busy_timeout
+    while True:
+        try:
+            (mode,) = connection.execute("PRAGMA journal_mode = WAL").fetchone()
+        except Error as error:
+            if primary_code(error) != driver.SQLITE_BUSY or time.monotonic() >= deadline:
+                raise
+            time.sleep(0.005)
+        else:
+            return bool(mode == "wal")
+
+
+def primary_code(error: BaseException | None) -> int | None:
+    """Return SQLite's code for what happened, without the details of its upper bits."""
+    code: int | None = getattr(error, "sqlite_errorcode", None)
+    return None if code is None else code & 0xFF
+
+
+def is_damage(error: Error) -> bool:
+    return primary_code(error) in {driver.SQLITE_CORRUPT, driver.SQLITE_NOTADB}
+
+
+def reason(error: Error) -> str:
+    """Say what an error of SQLite means for a user, and what SQLite called it."""
+    meaning = _MEANINGS.get(primary_code(error) or 0)
+    return f"{meaning} ({error})" if meaning else str(error)
+
+
+def reason_to_refuse(error: Error, location: Location, busy_timeout: float) -> str:
+    """Say why a file cannot be opened."""
+    code = primary_code(error)
+    if code in _CONTENDED:
+        return f"another process has held it locked for longer than {busy_timeout:g} s"
+    if code in {driver.SQLITE_CANTOPEN, driver.SQLITE_PERM} and not location.may_be_read():
+        return f"permission to read it is denied ({error})"
+    return reason(error)
+
+
+def translate(error: Error, shown: str, busy_timeout: float) -> StorageFailed:
+    """Turn an error of the driver into one of ours; the caller chains it."""
+    if primary_code(error) in _CONTENDED:
+        return busy(shown, busy_timeout)
+    return StorageFailed(f"The database {shown!r} failed: {reason(error)}.")
+
+
+def busy(shown: str, busy_timeout: float) -> Busy:
+    return Busy(f"Another writer held the database {shown!r} for longer than {busy_timeout:g} s.")
+
+
+def warn_of_wal_reset_fault(stacklevel: int) -> None:
+    """Warn where the SQLite beneath has the WAL-reset fault (https://www.sqlite.org/wal.html)."""
+    oldest, newest = _WAL_RESET_FAULT
+    if oldest <= driver.sqlite_version_info <= newest:
+        warnings.warn(
+            f"SQLite {driver.sqlite_version} has a fault that can, in a rare race of two "
+            "connections, damage a database in WAL mode; 3.51.3 mends it.",
+            WalResetWarning,
+            stacklevel=stacklevel + 1,
+        )

@@ -1,0 +1,211 @@
+"""The connections of one handle to one database, and who may use them when."""
+
+from __future__ import annotations
+
+import threading
+import time
+import weakref
+from collections import deque
+from contextlib import ExitStack, closing, contextmanager
+from typing import TYPE_CHECKING, Concatenate, ParamSpec, TypeVar, cast
+
+from sqlalchemy import create_engine
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.pool import NullPool
+
+from beryl_groups import fork, schema, sqlite
+from beryl_groups.commits import Writer
+from beryl_groups.errors import Busy, Closed, GroupError, StartFailed
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from contextlib import AbstractContextManager
+
+    from beryl_groups.location import Location
+    from beryl_groups.sqlite import Connection, Synchronous
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+_MOST_IDLE_CONNECTIONS = 8
+
+
+class Store:
+    """One engine: readers that come and go, and a writer that takes turns."""
+
+    def __init__(self, location: Location, busy_timeout: float, synchronous: Synchronous) -> None:
+        self.location = location
+        self.busy_timeout = busy_timeout
+        self.closed: str | None = None
+        self._writer = Writer(self)
+        self._engine = create_engine(
+            "sqlite://",
+            module=sqlite.driver,
+            creator=lambda: sqlite.open_connection(location, busy_timeout, synchronous),
+            poolclass=NullPool,
+        )
+        # Connections wait here and not in a pool of the engine, from which to borrow one costs
+        # as much as a read. All that are open, lent or idle, are in the set.
+        self._idle: deque[Connection] = deque()
+        self._connections: weakref.WeakSet[Connection] = weakref.WeakSet()
+        self._opening = threading.RLock()
+        fork.watch(self)
+
+    def open(self) -> None:
+        """Make the file where there is none and bring it up to date, or raise `StartFailed`."""
+        try:
+            with self._opening:
+                fork.refuse_untouchable(self.location)
+                self.location.create()
+                self._open_current()
+        except GroupError:
+            self.close("")
+            raise
+        except (sqlite.Error, DBAPIError) as error:
+            self.close("")
+            cause = cast("sqlite.Error", error.orig) if isinstance(error, DBAPIError) else error
+            reason = sqlite.reason_to_refuse(cause, self.location, self.busy_timeout)
+            raise StartFailed(self.location.shown, reason) from cause
+
+    def _open_current(self) -> None:
+        location, busy_timeout = self.location, self.busy_timeout
+        if location.has_wal():
+            # Closing a connection may move what a WAL holds into the file, whose it may not be.
+            with closing(sqlite.look(location, busy_timeout)) as onlooker:
+                schema.read_revision(onlooker, location)
+        connection = self.connect()
+        found = schema.read_revision(connection, location)
+        read_only = isinstance(connection, sqlite.ReadOnlyConnection)
+        if found == schema.HEAD and (read_only or sqlite.is_wal(connection)):
+            self._give_back(connection)
+            return
+        self.close_connection(connection)
+        if read_only:
+            raise StartFailed(
+                location.shown,
+                f"its schema has to be brought from {found or 'nothing'} to {schema.HEAD}, "
+                "and it may only be read",
+            )
+        schema.upgrade(location, busy_timeout)
+
+    def read(
+        self, operation: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs
+    ) -> T:
+        """Run an operation that only reads."""
+        self.refuse_if_closed()
+        try:
+            connection = self._idle.pop()
+        except IndexError:
+            connection = self._connect_or_fail()
+        try:
+            result = operation(connection, *args, **kwargs)
+        except GroupError:
+            self._give_back(connection)
+            raise
+        except sqlite.Error as error:
+            self.close_connection(connection)
+            raise self.translated(error) from error
+        except BaseException:
+            self.close_connection(connection)
+            raise
+        self._give_back(connection)
+        return result
+
+    def write(
+        self, operation: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs
+    ) -> T:
+        """Run an operation and return when it is committed."""
+        return self._writer.run(lambda connection: operation(connection, *args, **kwargs))
+
+    def transaction(self) -> AbstractContextManager[Connection]:
+        """Give a connection in a write transaction that ends with the block."""
+        return self._writer.transaction()
+
+    def refuse_if_closed(self) -> None:
+        if self.closed is not None:
+            raise Closed(self.closed)
+
+    def close(self, reason: str) -> None:
+        """Close what is idle; a call that is under way closes its connection when it ends."""
+        if self.closed is not None:
+            return
+        self.closed = reason
+        self._writer.close(reason)
+        self._close_idle()
+        self.location.remove()
+
+    @contextmanager
+    def paused(self) -> Iterator[bool]:
+        """Have no connection open inside the block; give False where one could not be closed."""
+        with ExitStack() as stack:
+            try:
+                stack.enter_context(self._writer.paused())
+            except GroupError:
+                yield False
+                return
+            if not self._opening.acquire(timeout=self.busy_timeout):
+                yield False
+                return
+            stack.callback(self._opening.release)
+            deadline = time.monotonic() + self.busy_timeout
+            while self._connections and time.monotonic() < deadline:
+                self._close_idle()
+                time.sleep(0 if not self._connections else 0.001)
+            yield not self._connections
+
+    def abandon(self, reason: str) -> list[object]:
+        """Refuse every later call, and give up the connections without touching them."""
+        if self.closed is None:
+            self.closed = reason
+        return list(self._connections)
+
+    def connect(self) -> Connection:
+        """Open a connection and set it up; the errors are the driver's."""
+        with self._opening:
+            self.refuse_if_closed()
+            try:
+                pooled = self._engine.raw_connection()
+            except DBAPIError as error:
+                raise cast("sqlite.Error", error.orig) from None
+            connection = cast("Connection", pooled.driver_connection)
+            pooled.detach()
+            self._connections.add(connection)
+            return connection
+
+    def close_connection(self, connection: Connection) -> None:
+        with self._opening:
+            self._connections.discard(connection)
+            connection.close()
+
+    def translated(self, error: Exception) -> Exception:
+        """Return the error of ours that tells of an error of the driver, which is its cause."""
+        if not isinstance(error, sqlite.Error):
+            return error
+        ours = sqlite.translate(error, self.location.shown, self.busy_timeout)
+        ours.__cause__ = error
+        return ours
+
+    def busy(self) -> Busy:
+        return sqlite.busy(self.location.shown, self.busy_timeout)
+
+    def _connect_or_fail(self) -> Connection:
+        try:
+            return self.connect()
+        except sqlite.Error as error:
+            raise self.translated(error) from error
+
+    def _give_back(self, connection: Connection) -> None:
+        if connection.lasting and len(self._idle) < _MOST_IDLE_CONNECTIONS:
+            self._idle.append(connection)
+        else:
+            self.close_connection(connection)
+        if self.closed is not None:
+            self._close_idle()
+
+    def _close_idle(self) -> None:
+        while self._idle:
+            try:
+                connection = self._idle.pop()
+            except IndexError:  # another thread had it
+                return
+            self.close_connection(connection)

@@ -1,0 +1,80 @@
+"""A transaction as its user holds it: the methods of a handle, on one connection."""
+
+from __future__ import annotations
+
+import threading
+from functools import partial
+from typing import TYPE_CHECKING, Concatenate, ParamSpec, TypeVar
+
+from beryl_groups import broadcast, sqlite
+from beryl_groups.errors import Closed, GroupError, StorageFailed
+from beryl_groups.methods import GroupMethods, Payload
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from beryl_groups.sqlite import Connection
+    from beryl_groups.store import Store
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+class Transaction(GroupMethods):
+    """What ``Groups.transaction()`` gives: all that it writes lands together, or none of it.
+
+    It reads its own writes. Its broadcasts go to the topics as they stand at the call, and are
+    delivered after the commit, in the order of the calls. After the block it is `Closed`.
+    """
+
+    def __init__(self, store: Store, connection: Connection) -> None:
+        self._store = store
+        self._connection = connection
+        self._lock = threading.RLock()
+        self._over = False
+        self._failure: BaseException | None = None
+        self.deliveries: list[Callable[[], None]] = []
+
+    def _run(
+        self, operation: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs
+    ) -> T:
+        with self._lock:
+            if self._over:
+                raise Closed("The transaction is over: its block has been left.")
+            self.refuse_if_failed()
+            try:
+                return operation(self._connection, *args, **kwargs)
+            except GroupError:
+                raise
+            except sqlite.Error as error:
+                self._failure = self._store.translated(error)
+                raise self._failure from error
+            except BaseException as error:
+                self._failure = error
+                raise
+
+    _read = _run
+    _write = _run
+
+    def _deliver(
+        self,
+        channels: Callable[[str, str, Payload], object],
+        group: str | tuple[str, ...],
+        topics: list[str],
+        event: str,
+        payload: Payload,
+    ) -> None:
+        self.deliveries.append(partial(broadcast.deliver, channels, group, topics, event, payload))
+
+    def refuse_if_failed(self) -> None:
+        """Raise where a call went wrong half way: what it left must not be committed."""
+        if self._failure is not None:
+            raise StorageFailed(
+                "A call of this transaction failed half way, so nothing of it can be stored: "
+                f"{self._failure}"
+            ) from self._failure
+
+    def end(self) -> None:
+        """Refuse every later call."""
+        with self._lock:
+            self._over = True

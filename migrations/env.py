@@ -1,0 +1,49 @@
+"""How Alembic reaches the database: the caller's connection, or ``-x database=PATH``."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from alembic import context
+
+from beryl_groups.location import locate
+from beryl_groups.schema import connect_to_upgrade
+from beryl_groups.tables import metadata
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
+
+def ours(_thing: object, name: str | None, kind: str, _reflected: bool, _other: object) -> bool:
+    """Leave out what SQLite and Alembic keep for themselves."""
+    return not (kind == "table" and name in {"sqlite_sequence", "alembic_version"})
+
+
+def run(connection: Connection) -> None:
+    context.configure(
+        connection=connection,
+        target_metadata=metadata,
+        include_object=ours,
+        render_as_batch=True,
+        compare_server_default=True,
+    )
+    with context.begin_transaction():
+        context.run_migrations()
+
+
+def run_from_the_command_line() -> None:
+    path = context.get_x_argument(as_dictionary=True).get("database")
+    if not path:
+        raise SystemExit("Say which database: alembic -x database=PATH …")
+    location = locate(path)
+    location.create()
+    with connect_to_upgrade(location, busy_timeout=5.0) as connection:
+        run(connection)
+
+
+if context.is_offline_mode():
+    raise SystemExit("SQL scripts are not supported: a migration runs on the database itself.")
+if (handed_in := context.config.attributes.get("connection")) is not None:
+    run(handed_in)
+else:
+    run_from_the_command_line()
