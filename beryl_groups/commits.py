@@ -27,8 +27,9 @@ from beryl_groups import sqlite
 from beryl_groups.errors import Busy, Closed, GroupError, StorageFailed
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
+    from beryl_groups.cache import Touched
     from beryl_groups.sqlite import Connection
 
 T = TypeVar("T")
@@ -41,6 +42,9 @@ class Connections(Protocol):
 
     def connect(self) -> Connection: ...
     def close_connection(self, connection: Connection) -> None: ...
+    def before_commit(self, connection: Connection) -> None: ...
+    def after_commit(self, connection: Connection, touched: Iterable[Touched]) -> None: ...
+    def after_rollback(self) -> None: ...
     def translated(self, error: Exception) -> Exception: ...
     def busy(self) -> Busy: ...
 
@@ -48,8 +52,14 @@ class Connections(Protocol):
 class _Call(Generic[T]):
     """One write, from the moment it is asked for to its outcome."""
 
-    def __init__(self, work: Callable[[Connection], T] | None, busy_timeout: float) -> None:
+    def __init__(
+        self,
+        work: Callable[[Connection], T] | None,
+        touched: Iterable[Touched],
+        busy_timeout: float,
+    ) -> None:
         self.work = work
+        self.touched = touched
         self.deadline = time.monotonic() + busy_timeout
         self.thread = threading.get_ident()
         self.wake: threading.Lock | None = None
@@ -88,9 +98,9 @@ class Writer:
         self._committing: list[_Call[Any]] = []
         self._closed: str | None = None
 
-    def run(self, work: Callable[[Connection], T]) -> T:
+    def run(self, work: Callable[[Connection], T], touched: Iterable[Touched]) -> T:
         """Do the work in a transaction that is committed when this returns."""
-        call = self._call(work)
+        call = self._call(work, touched)
         try:
             if self._lead(call):
                 self._carry_out(call)
@@ -104,9 +114,9 @@ class Writer:
         return call.result  # type: ignore[no-any-return]
 
     @contextmanager
-    def transaction(self) -> Iterator[Connection]:
+    def transaction(self, touched: Iterable[Touched]) -> Iterator[Connection]:
         """Give the connection in a transaction that holds nobody else's call."""
-        call: _Call[None] = self._call(None)
+        call: _Call[None] = self._call(None, touched)
         try:
             self._lead(call)
             with self._translating():
@@ -126,7 +136,7 @@ class Writer:
     @contextmanager
     def paused(self) -> Iterator[None]:
         """Hold the lead with no connection open."""
-        call: _Call[None] = self._call(None)
+        call: _Call[None] = self._call(None, ())
         try:
             self._lead(call)
             self._disconnect()
@@ -146,8 +156,8 @@ class Writer:
             if self._leader is None:
                 self._disconnect()
 
-    def _call(self, work: Callable[[Connection], T] | None) -> _Call[T]:
-        call = _Call(work, self._connections.busy_timeout)
+    def _call(self, work: Callable[[Connection], T] | None, touched: Iterable[Touched]) -> _Call[T]:
+        call = _Call(work, touched, self._connections.busy_timeout)
         leader = self._leader
         if leader is not None and leader.thread == call.thread:
             raise GroupError(
@@ -243,14 +253,19 @@ class Writer:
         return connection
 
     def _commit(self, connection: Connection, batch: list[_Call[Any]]) -> None:
+        self._connections.before_commit(connection)
         self._committing = batch
         try:
             connection.execute("COMMIT")
         except sqlite.Error:
             self._committing = []
+            self._connections.after_rollback()
             raise
         for call in batch:
             call.done = True
+        self._connections.after_commit(
+            connection, [answer for call in batch for answer in call.touched]
+        )
 
     @contextmanager
     def _translating(self) -> Iterator[None]:

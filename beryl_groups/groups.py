@@ -7,7 +7,8 @@ import warnings
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Concatenate, Literal, ParamSpec, Self, TypeVar
 
-from beryl_groups import broadcast, maintenance, sqlite
+from beryl_groups import broadcast, maintenance, operations, sqlite
+from beryl_groups.cache import MISSING
 from beryl_groups.errors import StartFailed
 from beryl_groups.location import locate
 from beryl_groups.methods import GroupMethods, Payload
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy import URL
 
+    from beryl_groups.cache import Touched
     from beryl_groups.sqlite import Connection
 
 P = ParamSpec("P")
@@ -72,11 +74,17 @@ class Groups(GroupMethods):
 
     def __init__(self, store: Store) -> None:
         self._store = store
+        self._find = store.cache.find
 
     def _read(
         self, operation: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs
     ) -> T:
         return self._store.read(operation, *args, **kwargs)
+
+    def topics(self, name: str) -> frozenset[str]:  # noqa: D102 - as inherited, on a short cut
+        # What is found under a name has been checked when it was kept.
+        answer = self._find(operations.topics, (name,)) if type(name) is str else MISSING
+        return super().topics(name) if answer is MISSING else answer
 
     def _write(
         self, operation: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs
@@ -87,7 +95,7 @@ class Groups(GroupMethods):
         self,
         channels: Callable[[str, str, Payload], object],
         group: str | tuple[str, ...],
-        topics: list[str],
+        topics: tuple[str, ...],
         event: str,
         payload: Payload,
     ) -> None:
@@ -110,9 +118,9 @@ class Groups(GroupMethods):
         not delivered yet
         room:backend planned 1.0
         """
-        self._store.refuse_if_closed()
-        with self._store.transaction() as connection:
-            transaction = Transaction(self._store, connection)
+        touched: list[Touched] = []
+        with self._store.transaction(touched) as connection:
+            transaction = Transaction(self._store, connection, touched)
             try:
                 yield transaction
                 transaction.refuse_if_failed()
@@ -144,7 +152,7 @@ class Groups(GroupMethods):
         []
         """
         sqlite.warn_of_wal_reset_fault(stacklevel=2)
-        return self._store.read(maintenance.problems)
+        return self._store.read_file(maintenance.problems)
 
     def close(self) -> None:
         """Close the handle; later calls raise `Closed`. To close it twice is fine."""

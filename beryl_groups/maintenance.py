@@ -88,7 +88,7 @@ def backup(store: Store, path: str | os.PathLike[str]) -> None:
             raise FileExistsError
         os.close(os.open(draft, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
         try:
-            store.read(_copy, draft)
+            store.read_file(_copy, draft)
             _sync(draft)
             _publish(draft, target)
         finally:

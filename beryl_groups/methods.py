@@ -43,7 +43,7 @@ class GroupMethods(ABC):
         self,
         channels: Callable[[str, str, Payload], object],
         group: str | tuple[str, ...],
-        topics: list[str],
+        topics: tuple[str, ...],
         event: str,
         payload: Payload,
     ) -> None: ...
@@ -155,7 +155,7 @@ class GroupMethods(ABC):
             lowest = max(lowest, check_bound(after) + "\0")
         if limit is not None and limit < 0:
             raise ValueError(f"The limit is 0 or more, or None for all, not {limit!r}.")
-        return self._read(operations.list_groups, lowest, end, limit)
+        return list(self._read(operations.list_groups, lowest, end, limit))
 
     def groups_of(self, topic: str) -> list[str]:
         """Return the names of the groups that hold a topic, in code point order.
@@ -165,7 +165,7 @@ class GroupMethods(ABC):
         >>> groups.groups_of("room:nobody")
         []
         """
-        return self._read(operations.groups_of, check_name(topic))
+        return list(self._read(operations.groups_of, check_name(topic)))
 
     def __contains__(self, name: object) -> bool:
         """Tell whether there is a group of that name; False for a str that can be no name."""
@@ -213,10 +213,10 @@ class GroupMethods(ABC):
         left_out = set(check_names(exclude))
         if isinstance(group, str):
             group = check_name(group)
-            topics = self._read(operations.union, [group])
+            topics = self._read(operations.ordered_topics, group)
         else:
             group = tuple(check_names(group))
-            topics = self._read(operations.union, group)
+            topics = self._read(operations.ordered_union, *group)
         if left_out:
-            topics = [topic for topic in topics if topic not in left_out]
+            topics = tuple([topic for topic in topics if topic not in left_out])
         self._deliver(channels, group, topics, event, payload)

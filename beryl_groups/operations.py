@@ -12,7 +12,10 @@ from beryl_groups import statements
 from beryl_groups.errors import AlreadyExists, NotFound
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
+    from typing import Any
+
+    from beryl_groups.cache import Touched
 
     from beryl_groups.sqlite import Connection
 
@@ -54,27 +57,29 @@ def set_topics(connection: Connection, name: str, topics: Iterable[str]) -> None
     connection.executemany(statements.ADD, [(group_id, topic) for topic in wanted - present])
 
 
-def ordered_topics(connection: Connection, name: str) -> list[str]:
+def topics(connection: Connection, name: str) -> frozenset[str]:
     rows = connection.execute(statements.TOPICS, (name,)).fetchall()
     if not rows:
         raise NotFound(name)
-    return [topic for (topic,) in rows if topic is not None]
+    return frozenset([topic for (topic,) in rows if topic is not None])
 
 
-def topics(connection: Connection, name: str) -> frozenset[str]:
-    return frozenset(ordered_topics(connection, name))
+def ordered_topics(connection: Connection, name: str) -> tuple[str, ...]:
+    """Return the topics of a group in code point order, none where there is no such group."""
+    rows = connection.execute(statements.TOPICS, (name,))
+    return tuple([topic for (topic,) in rows if topic is not None])
 
 
-def groups_of(connection: Connection, topic: str) -> list[str]:
-    return [name for (name,) in connection.execute(statements.GROUPS_OF, (topic,))]
+def groups_of(connection: Connection, topic: str) -> tuple[str, ...]:
+    return tuple([name for (name,) in connection.execute(statements.GROUPS_OF, (topic,))])
 
 
 def list_groups(
     connection: Connection, lowest: str, end: str | None, limit: int | None
-) -> list[str]:
+) -> tuple[str, ...]:
     above = _ABOVE_ALL_TEXT if end is None else end
     bounds = (lowest, above, -1 if limit is None else limit, 0)
-    return [name for (name,) in connection.execute(statements.LIST_GROUPS, bounds)]
+    return tuple([name for (name,) in connection.execute(statements.LIST_GROUPS, bounds)])
 
 
 def contains(connection: Connection, name: str) -> bool:
@@ -86,7 +91,7 @@ def count(connection: Connection) -> int:
     return int(number)
 
 
-def union(connection: Connection, names: Iterable[str]) -> list[str]:
+def ordered_union(connection: Connection, *names: str) -> tuple[str, ...]:
     """Return the topics of all these groups, each once and in order, as of one moment."""
     own_moment = not connection.in_transaction
     if own_moment:
@@ -94,9 +99,8 @@ def union(connection: Connection, names: Iterable[str]) -> list[str]:
     try:
         found: set[str] = set()
         for name in names:
-            rows = connection.execute(statements.TOPICS, (name,))
-            found.update(topic for (topic,) in rows if topic is not None)
-        return sorted(found)
+            found.update(ordered_topics(connection, name))
+        return tuple(sorted(found))
     finally:
         if own_moment:
             connection.execute("ROLLBACK")
@@ -107,3 +111,32 @@ def _group_id(connection: Connection, name: str) -> int:
     if row is None:
         raise NotFound(name)
     return int(row[0])
+
+
+def touched(operation: Callable[..., Any], arguments: tuple[Any, ...]) -> list[Touched]:
+    """Return which answers a write may change: those of a reading operation to these arguments.
+
+    None stands for whatever the arguments were.
+    """
+    if operation is create:
+        return [*_ANY_NAME, (ordered_topics, arguments)]
+    (name, *rest) = arguments
+    found: list[Touched] = [(topics, (name,)), (ordered_topics, (name,)), (ordered_union, None)]
+    if operation is delete or operation is rename:
+        found += [*_ANY_NAME, (groups_of, None), *((ordered_topics, (new,)) for new in rest)]
+    elif operation is set_topics or len(rest[0]) > _FEW:
+        found.append((groups_of, None))
+    else:
+        found += [(groups_of, (topic,)) for topic in rest[0]]
+    return found
+
+
+_FEW = 100
+_ANY_NAME: list[Touched] = [(contains, None), (count, None), (list_groups, None)]
+EVERYTHING: list[Touched] = [
+    *_ANY_NAME,
+    (topics, None),
+    (ordered_topics, None),
+    (ordered_union, None),
+    (groups_of, None),
+]

@@ -13,14 +13,16 @@ from sqlalchemy import create_engine
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import NullPool
 
-from beryl_groups import fork, schema, sqlite
+from beryl_groups import fork, operations, schema, sqlite
+from beryl_groups.cache import MISSING, Cache
 from beryl_groups.commits import Writer
 from beryl_groups.errors import Busy, Closed, GroupError, StartFailed
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
     from contextlib import AbstractContextManager
 
+    from beryl_groups.cache import Touched
     from beryl_groups.location import Location
     from beryl_groups.sqlite import Connection, Synchronous
 
@@ -38,6 +40,7 @@ class Store:
         self.busy_timeout = busy_timeout
         self.closed: str | None = None
         self._writer = Writer(self)
+        self.cache = Cache(self)
         self._engine = create_engine(
             "sqlite://",
             module=sqlite.driver,
@@ -91,6 +94,19 @@ class Store:
     def read(
         self, operation: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs
     ) -> T:
+        """Return what an operation reads, from memory where it is certain to be the same."""
+        if self.closed is not None:
+            raise Closed(self.closed)
+        answer = self.cache.find(operation, args)
+        if answer is MISSING:
+            version = self.cache.version()
+            answer = self.read_file(operation, *args, **kwargs)
+            self.cache.keep(operation, args, answer, version)
+        return cast("T", answer)
+
+    def read_file(
+        self, operation: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs
+    ) -> T:
         """Run an operation that only reads."""
         self.refuse_if_closed()
         try:
@@ -115,11 +131,14 @@ class Store:
         self, operation: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs
     ) -> T:
         """Run an operation and return when it is committed."""
-        return self._writer.run(lambda connection: operation(connection, *args, **kwargs))
+        return self._writer.run(
+            lambda connection: operation(connection, *args, **kwargs),
+            operations.touched(operation, args),
+        )
 
-    def transaction(self) -> AbstractContextManager[Connection]:
+    def transaction(self, touched: Iterable[Touched]) -> AbstractContextManager[Connection]:
         """Give a connection in a write transaction that ends with the block."""
-        return self._writer.transaction()
+        return self._writer.transaction(touched)
 
     def refuse_if_closed(self) -> None:
         if self.closed is not None:
@@ -131,6 +150,7 @@ class Store:
             return
         self.closed = reason
         self._writer.close(reason)
+        self.cache.disconnect()
         self._close_idle()
         self.location.remove()
 
@@ -143,6 +163,7 @@ class Store:
             except GroupError:
                 yield False
                 return
+            stack.enter_context(self.cache.paused())
             if not self._opening.acquire(timeout=self.busy_timeout):
                 yield False
                 return
@@ -157,7 +178,17 @@ class Store:
         """Refuse every later call, and give up the connections without touching them."""
         if self.closed is None:
             self.closed = reason
+        self.cache.abandon()
         return list(self._connections)
+
+    def before_commit(self, connection: Connection) -> None:
+        self.cache.before_commit(connection)
+
+    def after_commit(self, connection: Connection, touched: Iterable[Touched]) -> None:
+        self.cache.after_commit(connection, touched)
+
+    def after_rollback(self) -> None:
+        self.cache.after_rollback()
 
     def connect(self) -> Connection:
         """Open a connection and set it up; the errors are the driver's."""

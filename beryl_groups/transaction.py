@@ -6,18 +6,21 @@ import threading
 from functools import partial
 from typing import TYPE_CHECKING, Concatenate, ParamSpec, TypeVar
 
-from beryl_groups import broadcast, sqlite
+from beryl_groups import broadcast, operations, sqlite
 from beryl_groups.errors import Closed, GroupError, StorageFailed
 from beryl_groups.methods import GroupMethods, Payload
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from beryl_groups.cache import Touched
     from beryl_groups.sqlite import Connection
     from beryl_groups.store import Store
 
 P = ParamSpec("P")
 T = TypeVar("T")
+
+_MANY = 1000  # so many touched answers are not told apart any more
 
 
 class Transaction(GroupMethods):
@@ -27,9 +30,10 @@ class Transaction(GroupMethods):
     delivered after the commit, in the order of the calls. After the block it is `Closed`.
     """
 
-    def __init__(self, store: Store, connection: Connection) -> None:
+    def __init__(self, store: Store, connection: Connection, touched: list[Touched]) -> None:
         self._store = store
         self._connection = connection
+        self._touched = touched
         self._lock = threading.RLock()
         self._over = False
         self._failure: BaseException | None = None
@@ -54,13 +58,21 @@ class Transaction(GroupMethods):
                 raise
 
     _read = _run
-    _write = _run
+
+    def _write(
+        self, operation: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs
+    ) -> T:
+        result = self._run(operation, *args, **kwargs)
+        self._touched += operations.touched(operation, args)
+        if len(self._touched) > _MANY:
+            self._touched[:] = operations.EVERYTHING
+        return result
 
     def _deliver(
         self,
         channels: Callable[[str, str, Payload], object],
         group: str | tuple[str, ...],
-        topics: list[str],
+        topics: tuple[str, ...],
         event: str,
         payload: Payload,
     ) -> None:

@@ -1,0 +1,224 @@
+"""Answers kept in memory for as long as nobody else has committed.
+
+SQLite tells a connection through ``PRAGMA data_version`` whether any other connection, of any
+process, has committed since it last asked (https://www.sqlite.org/pragma.html#pragma_data_version).
+One connection serves this cache alone, so the commits of its own handle count as well.
+
+Invariants:
+
+- An answer is given only after a look at the version, made after the call began, has shown the
+  one under which the answers are kept; any other version drops them all.
+- An answer is kept only if the version has not moved on between the moment before it was read
+  and now: what was read before a commit cannot come back after it. If it is newer than the
+  version, the next look shows a new version and drops it: that costs a read, and is never wrong.
+- A commit of this handle drops what it touches and leaves the rest, if no commit of others lies
+  between the version before it and the version after it. The write connection knows, for its
+  own version counts the commits of others alone (`_writers_version`, as of `_version`).
+- What is kept takes no more than `most_bytes`: one generation of answers is filled after the
+  other, the last two are held, and what is used moves into the younger.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, Final, Protocol
+
+from beryl_groups import sqlite
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from beryl_groups.sqlite import Connection
+
+Kind = Callable[..., Any]
+Touched = tuple[Kind, tuple[Any, ...] | None]
+"""The answer of an operation to these arguments, or, with None, all its answers."""
+
+MOST_BYTES = 32 * 2**20
+
+MISSING: Final = object()
+
+_DATA_VERSION = "PRAGMA data_version"
+
+# What an answer takes at the most, and each name in it: in a tuple or a set, and by itself.
+_BYTES_OF_AN_ANSWER = 1000
+_BYTES_OF_A_NAME = 170
+_BYTES_OF_A_CHARACTER = 4
+
+
+class Connections(Protocol):
+    """What a cache needs to have its connection."""
+
+    def connect(self) -> Connection: ...
+    def close_connection(self, connection: Connection) -> None: ...
+
+
+class Cache:
+    """The answers of one handle, by the operation that read them and its arguments."""
+
+    def __init__(self, connections: Connections, most_bytes: int = MOST_BYTES) -> None:
+        self._connections = connections
+        self._most_bytes_of_a_generation = most_bytes // 2
+        self._lock = threading.RLock()
+        self._connection: Connection | None = None
+        self._ask: Callable[[str], Iterable[tuple[int]]]
+        self._version: int | None = None
+        self._writer: Connection | None = None
+        self._writers_version: int | None = None
+        self._committing = False
+        self._young: dict[Kind, dict[tuple[Any, ...], tuple[Any, int]]] = {}
+        self._old: dict[Kind, dict[tuple[Any, ...], tuple[Any, int]]] = {}
+        self._bytes_of_young = 0
+
+    def find(self, kind: Kind, arguments: tuple[Any, ...]) -> Any:
+        """Return the answer if it is here and holds, or MISSING."""
+        with self._lock:
+            try:
+                found = self._young[kind][arguments]
+            except KeyError:
+                found = self._take_from_old(kind, arguments)
+                if found is None:
+                    return MISSING
+            version = self._look()
+            if version == self._version and version is not None:
+                return found[0]
+            if not self._committing:
+                # Otherwise it may be the commit of this handle that shows: it will clear up.
+                self._drop_all(version)
+            return MISSING
+
+    def version(self) -> int | None:
+        """Return what an answer that is read after this can be kept with, None if it cannot."""
+        version = self._version
+        if version is None:
+            with self._lock:
+                if self._version is None:
+                    self._version = self._look()
+                version = self._version
+        return version
+
+    def keep(
+        self, kind: Kind, arguments: tuple[Any, ...], answer: Any, version: int | None
+    ) -> None:
+        """Keep an answer that was read after `version` returned this."""
+        size = _BYTES_OF_AN_ANSWER
+        if isinstance(answer, (tuple, frozenset)):
+            size += len(answer) * _BYTES_OF_A_NAME
+            size += sum(map(len, answer)) * _BYTES_OF_A_CHARACTER
+        with self._lock:
+            if version is not None and version == self._version:
+                self._put(kind, arguments, (answer, size))
+
+    def before_commit(self, writer: Connection) -> None:
+        """Take note, inside a write transaction, of what others have committed before it."""
+        with self._lock:
+            if not self._young and not self._old:
+                # Nothing to hold on to: what is kept from here on, the next look will judge.
+                self._writer = None
+                return
+            theirs = _data_version(writer)
+            if theirs != self._writers_version or writer is not self._writer:
+                version = self._look()
+                if version != self._version:
+                    self._drop_all(version)
+                self._writer, self._writers_version = writer, theirs
+            self._committing = True
+
+    def after_commit(self, writer: Connection, touched: Iterable[Touched]) -> None:
+        """Drop what the commit touched; all, if others have committed since."""
+        with self._lock:
+            if not self._committing:
+                return
+            # First the cache's own look: what others commit after it, the next look will show.
+            version = self._look()
+            try:
+                alone = writer is self._writer and _data_version(writer) == self._writers_version
+            except sqlite.Error:
+                alone = False
+            if alone:
+                self._version = version
+                for kind, arguments in touched:
+                    self._drop(kind, arguments)
+            else:
+                self._drop_all(version)
+            self._committing = False
+
+    def after_rollback(self) -> None:
+        """Go on as before: a commit that failed, or may have, shows in the version if it counts."""
+        self._committing = False
+
+    def disconnect(self) -> None:
+        """Close the connection, and with it forget all answers."""
+        with self._lock:
+            self._drop_all(None)
+            if self._connection is not None:
+                self._connections.close_connection(self._connection)
+                self._connection = None
+
+    def abandon(self) -> None:
+        """Forget all answers and give up the connection without touching it."""
+        self._drop_all(None)
+        self._connection = None
+
+    @contextmanager
+    def paused(self) -> Iterator[None]:
+        """Answer nothing inside the block, and have no connection open."""
+        with self._lock:
+            self.disconnect()
+            yield
+
+    def _look(self) -> int | None:
+        """Return the version as of now; any other call's commit before now shows in it."""
+        try:
+            if self._connection is None and not self._connect():
+                return None
+            for (version,) in self._ask(_DATA_VERSION):
+                return version
+        except sqlite.Error:
+            # The caller goes to the file itself, and meets there what went wrong here.
+            self.disconnect()
+        return None
+
+    def _connect(self) -> bool:
+        connection = self._connections.connect()
+        if not connection.lasting:
+            self._connections.close_connection(connection)
+            return False
+        self._connection = connection
+        self._ask = connection.cursor().execute
+        return True
+
+    def _take_from_old(self, kind: Kind, arguments: tuple[Any, ...]) -> tuple[Any, int] | None:
+        kept = self._old.get(kind)
+        found = kept.pop(arguments, None) if kept is not None else None
+        if found is not None:
+            self._put(kind, arguments, found)
+        return found
+
+    def _put(self, kind: Kind, arguments: tuple[Any, ...], kept: tuple[Any, int]) -> None:
+        size = kept[1]
+        if self._bytes_of_young + size > self._most_bytes_of_a_generation:
+            self._old, self._young, self._bytes_of_young = self._young, {}, 0
+            if size > self._most_bytes_of_a_generation:
+                return
+        self._young.setdefault(kind, {})[arguments] = kept
+        self._bytes_of_young += size
+
+    def _drop(self, kind: Kind, arguments: tuple[Any, ...] | None) -> None:
+        for answers in (self._young, self._old):
+            if arguments is None:
+                answers.pop(kind, None)
+            elif kind in answers:
+                answers[kind].pop(arguments, None)
+
+    def _drop_all(self, version: int | None) -> None:
+        self._young, self._old, self._bytes_of_young = {}, {}, 0
+        self._version = version
+        self._writer = None
+
+
+def _data_version(connection: Connection) -> int:
+    (version,) = connection.execute(_DATA_VERSION).fetchone()
+    return int(version)
