@@ -26,6 +26,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from beryl_groups import sqlite
+from beryl_groups.errors import GroupError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -76,14 +77,14 @@ class Cache:
         """Return the answer if it is here and holds, or MISSING."""
         with self._lock:
             try:
-                found = self._young[kind][arguments]
+                answer, _ = self._young[kind][arguments]
             except KeyError:
-                found = self._take_from_old(kind, arguments)
-                if found is None:
+                answer = self._take_from_old(kind, arguments)
+                if answer is MISSING:
                     return MISSING
             version = self._look()
             if version == self._version and version is not None:
-                return found[0]
+                return answer
             if not self._committing:
                 # Otherwise it may be the commit of this handle that shows: it will clear up.
                 self._drop_all(version)
@@ -176,7 +177,7 @@ class Cache:
                 return None
             for (version,) in self._ask(_DATA_VERSION):
                 return version
-        except sqlite.Error:
+        except (sqlite.Error, GroupError):
             # The caller goes to the file itself, and meets there what went wrong here.
             self.disconnect()
         return None
@@ -190,12 +191,13 @@ class Cache:
         self._ask = connection.cursor().execute
         return True
 
-    def _take_from_old(self, kind: Kind, arguments: tuple[Any, ...]) -> tuple[Any, int] | None:
-        kept = self._old.get(kind)
-        found = kept.pop(arguments, None) if kept is not None else None
-        if found is not None:
-            self._put(kind, arguments, found)
-        return found
+    def _take_from_old(self, kind: Kind, arguments: tuple[Any, ...]) -> Any:
+        try:
+            kept = self._old[kind].pop(arguments)
+        except KeyError:
+            return MISSING
+        self._put(kind, arguments, kept)
+        return kept[0]
 
     def _put(self, kind: Kind, arguments: tuple[Any, ...], kept: tuple[Any, int]) -> None:
         size = kept[1]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import warnings
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Concatenate, Literal, ParamSpec, Self, TypeVar
+from typing import TYPE_CHECKING, Concatenate, Literal, ParamSpec, Self, TypeVar, cast
 
 from beryl_groups import broadcast, maintenance, operations, sqlite
 from beryl_groups.cache import MISSING
@@ -81,10 +81,10 @@ class Groups(GroupMethods):
     ) -> T:
         return self._store.read(operation, *args, **kwargs)
 
-    def topics(self, name: str) -> frozenset[str]:  # noqa: D102 - as inherited, on a short cut
+    def topics(self, name: str) -> frozenset[str]:
         # What is found under a name has been checked when it was kept.
-        answer = self._find(operations.topics, (name,)) if type(name) is str else MISSING
-        return super().topics(name) if answer is MISSING else answer
+        found = self._find(operations.topics, (name,)) if type(name) is str else MISSING
+        return super().topics(name) if found is MISSING else cast("frozenset[str]", found)
 
     def _write(
         self, operation: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs

@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from typing import Any
 
     from beryl_groups.cache import Touched
-
     from beryl_groups.sqlite import Connection
 
 _ABOVE_ALL_TEXT = b""  # SQLite orders every blob after every text
