@@ -74,12 +74,18 @@ class Store:
             with closing(sqlite.look(location, busy_timeout)) as onlooker:
                 schema.read_revision(onlooker, location)
         connection = self.connect()
-        found = schema.read_revision(connection, location)
-        read_only = isinstance(connection, sqlite.ReadOnlyConnection)
-        if found == schema.HEAD and (read_only or sqlite.is_wal(connection)):
-            self._give_back(connection)
+        current = False
+        try:
+            found = schema.read_revision(connection, location)
+            read_only = isinstance(connection, sqlite.ReadOnlyConnection)
+            current = found == schema.HEAD and (read_only or sqlite.is_wal(connection))
+        finally:
+            if current:
+                self._give_back(connection)
+            else:
+                self.close_connection(connection)
+        if current:
             return
-        self.close_connection(connection)
         if read_only:
             raise StartFailed(
                 location.shown,
