@@ -159,7 +159,8 @@ class Cache:
                 self._connection = None
 
     def abandon(self) -> None:
-        """Forget all answers and give up the connection without touching it."""
+        """Forget all answers and give up the connection untouched, in a forked child."""
+        self._lock = threading.RLock()
         self._drop_all(None)
         self._connection = None
 

@@ -47,14 +47,13 @@ class Location:
         try:
             descriptor = os.open(self.path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600)
         except FileExistsError:
-            if Path(self.path).is_dir():
-                raise StartFailed(self.shown, "it is a folder") from None
+            self._refuse_what_is_no_file()
             return
         except FileNotFoundError as error:
             folder = str(Path(self.path).parent)
             raise StartFailed(self.shown, f"there is no folder {folder!r}") from error
         except (OSError, ValueError) as error:
-            if Path(self.path).exists():
+            if os.path.exists(self.path):  # noqa: PTH110 - Path.exists() raises where this does not
                 return
             raise StartFailed(self.shown, f"it cannot be created: {_reason(error)}") from error
         try:
@@ -62,6 +61,20 @@ class Location:
                 os.fchmod(descriptor, 0o600)  # whatever the umask took away
         finally:
             os.close(descriptor)
+
+    def _refuse_what_is_no_file(self) -> None:
+        path = Path(self.path)
+        try:
+            size = path.stat().st_size
+        except OSError as error:
+            reason = f"it is a link that leads nowhere ({_reason(error)})"
+            raise StartFailed(self.shown, reason) from error
+        if path.is_dir():
+            raise StartFailed(self.shown, "it is a folder")
+        if size == 1 and self.may_be_read() and path.read_bytes() != b"S":
+            # SQLite takes a file of one byte for an empty one: on some systems it writes an "S"
+            # to a new file itself (see unixFileSize in its source). Any other byte is a user's.
+            raise StartFailed(self.shown, "it is no SQLite database")
 
     def identity(self) -> tuple[int, int] | None:
         """Return what tells this file from every other, whatever its path; None without a file."""

@@ -1,0 +1,252 @@
+"""Copies of a database: whole, of one moment, and never in anybody's way."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import re
+import resource
+import stat
+import threading
+from functools import partial
+from typing import TYPE_CHECKING
+
+import pytest
+
+import beryl_groups
+from beryl_groups import Closed, StorageFailed
+from tests.processes import PATIENCE, gather, in_thread
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from beryl_groups import Groups
+
+
+@pytest.fixture
+def target(tmp_path: Path) -> Path:
+    """Where a copy may be made, in a folder of its own."""
+    folder = tmp_path / "backups"
+    folder.mkdir()
+    return folder / "copy.db"
+
+
+def contents(groups: Groups) -> dict[str, frozenset[str]]:
+    return {name: groups.topics(name) for name in groups}
+
+
+def names_in(folder: Path) -> list[str]:
+    return sorted(each.name for each in folder.iterdir())
+
+
+def fill(groups: Groups) -> None:
+    groups.create("group")
+    groups.add("group", *(f"topic:{number}" for number in range(5000)))
+    groups.create("empty")
+
+
+def move_for_ever(groups: Groups, worker: int, stop: threading.Event) -> None:
+    """Keep every topic in one of two groups: there is no moment at which it is in none or both."""
+    here, there, mine = "left", "right", [f"{worker}:{number}" for number in range(50)]
+    while not stop.is_set():
+        with groups.transaction() as transaction:
+            transaction.remove(here, *mine)
+            transaction.add(there, *mine)
+        here, there = there, here
+
+
+def test_a_copy_has_all_that_the_database_has(groups: Groups, target: Path) -> None:
+    """A copy opens, is sound, and holds the same groups and topics."""
+    fill(groups)
+    groups.backup(target)
+    assert names_in(target.parent) == [target.name]
+    with beryl_groups.start(target) as copy:
+        assert contents(copy) == contents(groups)
+        assert copy.check() == []
+
+
+def test_a_copy_is_of_one_moment_while_others_write(groups: Groups, target: Path) -> None:
+    """Each backup made while 4 threads write is sound and shows no transaction by halves."""
+    topics = {f"{worker}:{number}" for worker in range(4) for number in range(50)}
+    groups.create("left")
+    groups.create("right")
+    groups.add("left", *topics)
+    stop = threading.Event()
+    writers = [in_thread(partial(move_for_ever, groups, worker, stop)) for worker in range(4)]
+    seen = set()
+    try:
+        for number in itertools.count():
+            if number >= 10 and len(seen) > 3:  # so that others did write between the copies
+                break
+            path = target.with_name(f"copy{number}.db")
+            groups.backup(path)
+            with beryl_groups.start(path) as copy:
+                assert copy.check() == []
+                left, right = copy.topics("left"), copy.topics("right")
+            assert left | right == topics
+            assert not left & right
+            seen.add(left)
+    finally:
+        stop.set()
+        for writer in writers:
+            writer.result(PATIENCE)
+
+
+def test_a_copy_goes_its_own_way(groups: Groups, target: Path) -> None:
+    """What is written to the copy or to the original after the backup is in that one alone."""
+    groups.create("both")
+    groups.backup(target)
+    groups.create("original")
+    with beryl_groups.start(target) as copy:
+        copy.create("copy")
+        assert list(copy) == ["both", "copy"]
+    assert list(groups) == ["both", "original"]
+
+
+def test_a_copy_made_in_a_transaction_does_not_hold_it(groups: Groups, target: Path) -> None:
+    """A backup in a thread that has a transaction open holds what was committed before it."""
+    groups.create("before")
+    with groups.transaction() as transaction:
+        transaction.create("inside")
+        groups.backup(target)
+    with beryl_groups.start(target) as copy:
+        assert list(copy) == ["before"]
+
+
+def test_a_database_in_memory_can_be_copied_to_a_file(target: Path) -> None:
+    """What lives in memory can be kept."""
+    with beryl_groups.start(":memory:") as groups:
+        fill(groups)
+        groups.backup(target)
+        with beryl_groups.start(target) as copy:
+            assert contents(copy) == contents(groups)
+
+
+@pytest.mark.parametrize("path_type", [str, os.path.abspath, os.path.relpath])
+def test_a_copy_takes_a_path_of_any_kind(
+    groups: Groups,
+    target: Path,
+    path_type: Callable[[str], str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A path may be a str or a pathlib.Path, absolute or not, and hold any characters."""
+    monkeypatch.chdir(target.parent)
+    path = target.with_name("a copy %41 ?mode=ro #1 é.db")
+    groups.backup(path_type(str(path)))
+    assert names_in(target.parent) == [path.name]
+
+
+@pytest.mark.parametrize("umask", [0, 0o022, 0o777])
+def test_a_copy_is_for_its_owner_alone(groups: Groups, target: Path, umask: int) -> None:
+    """A copy has mode 0600 under any umask."""
+    before = os.umask(umask)
+    try:
+        groups.backup(target)
+    finally:
+        os.umask(before)
+    assert stat.S_IMODE(target.stat().st_mode) == 0o600
+
+
+def make_file(target: Path) -> None:
+    target.write_text("precious")
+
+
+def make_folder(target: Path) -> None:
+    target.mkdir()
+
+
+def make_link_to_a_file(target: Path) -> None:
+    target.with_name("precious.txt").write_text("precious")
+    target.symlink_to("precious.txt")
+
+
+def make_link_to_nothing(target: Path) -> None:
+    target.symlink_to("nothing.db")
+
+
+@pytest.mark.parametrize(
+    "occupy", [make_file, make_folder, make_link_to_a_file, make_link_to_nothing]
+)
+def test_a_backup_overwrites_nothing(
+    groups: Groups, target: Path, occupy: Callable[[Path], None]
+) -> None:
+    """A path at which there is anything, even a link to nothing, is refused and left as it was."""
+    occupy(target)
+    before = [(each.name, each.lstat()[:9]) for each in sorted(target.parent.iterdir())]
+    with pytest.raises(StorageFailed, match=re.escape(f"{str(target)!r} was not made: there is")):
+        groups.backup(target)
+    assert [(each.name, each.lstat()[:9]) for each in sorted(target.parent.iterdir())] == before
+    groups.create("the handle works")
+
+
+def test_a_backup_onto_the_database_itself_is_refused(groups: Groups, path: Path) -> None:
+    """The path of the database is refused under each of its names, and the database is unharmed."""
+    groups.create("group")
+    path.with_name("hard link.db").hardlink_to(path)
+    path.with_name("symbolic link.db").symlink_to(path)
+    for name in (path.name, "hard link.db", "symbolic link.db"):
+        with pytest.raises(StorageFailed, match="was not made"):
+            groups.backup(path.with_name(name))
+    assert list(groups) == ["group"]
+    assert groups.check() == []
+
+
+@pytest.mark.parametrize("missing", ["nowhere/copy.db", "groups.db/copy.db"])
+def test_a_backup_into_no_folder_is_refused(groups: Groups, tmp_path: Path, missing: str) -> None:
+    """Where there is no folder to write to, a sentence names the path and nothing is made."""
+    before = sorted(tmp_path.iterdir())
+    target = tmp_path / missing
+    with pytest.raises(StorageFailed, match=re.escape(f"{str(target)!r} was not made")):
+        groups.backup(target)
+    assert sorted(tmp_path.iterdir()) == before
+
+
+def test_a_backup_that_runs_out_of_disk_leaves_nothing(path: Path, target: Path) -> None:
+    """Where the copy does not fit, a sentence names its path, nothing is left, and calls work."""
+    sentence, names = gather(copy_without_room, [(path, target)])[0]
+    assert f"{str(target)!r} was not made" in sentence
+    assert names == []
+    with beryl_groups.start(path) as groups:
+        assert "afterwards" in groups
+
+
+def copy_without_room(path: Path, target: Path) -> tuple[str, list[str]]:
+    """A limit on the size of files stands for the end of the disk."""
+    with beryl_groups.start(path) as groups:
+        fill(groups)
+        limit = resource.getrlimit(resource.RLIMIT_FSIZE)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, limit[1]))
+        with pytest.raises(StorageFailed) as failure:
+            groups.backup(target)
+        resource.setrlimit(resource.RLIMIT_FSIZE, limit)
+        groups.create("afterwards")
+    return str(failure.value), names_in(target.parent)
+
+
+def test_a_closed_handle_makes_no_copy(groups: Groups, target: Path) -> None:
+    """A backup through a closed handle raises Closed and leaves nothing."""
+    groups.close()
+    with pytest.raises(Closed):
+        groups.backup(target)
+    assert names_in(target.parent) == []
+
+
+def test_one_of_many_backups_to_one_path_is_made(groups: Groups, target: Path) -> None:
+    """Of threads that copy to the same path at once one succeeds, and its copy is whole."""
+    fill(groups)
+    started = threading.Barrier(4)
+
+    def copy() -> bool:
+        started.wait(PATIENCE)
+        try:
+            groups.backup(target)
+        except StorageFailed:
+            return False
+        return True
+
+    made = [in_thread(copy) for _ in range(4)]
+    assert [each.result(PATIENCE) for each in made].count(True) == 1
+    assert names_in(target.parent) == [target.name]
+    with beryl_groups.start(target) as copied:
+        assert contents(copied) == contents(groups)

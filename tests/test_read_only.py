@@ -1,0 +1,138 @@
+"""A current file that may only be read: it reads, and a write says why it cannot."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+import beryl_groups
+from beryl_groups import StorageFailed
+from tests.opening import become_nobody, folder_for_all, give_to_nobody, unprivileged
+from tests.processes import PATIENCE, context, finish, start
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from multiprocessing.connection import Connection
+    from pathlib import Path
+
+CASES = [(0o755, 0o444), (0o555, 0o644), (0o555, 0o444)]
+
+
+@pytest.fixture
+def current() -> Iterator[Path]:
+    """A current file in a folder of its own, which is the unprivileged user's."""
+    with folder_for_all() as shared:
+        folder = shared / "folder"
+        folder.mkdir()
+        path = folder / "groups.db"
+        with beryl_groups.start(path) as groups:
+            groups.create("team")
+            groups.add("team", "room:a", "room:b")
+        give_to_nobody(folder, path)
+        yield path
+        folder.chmod(0o755)
+
+
+def read_everything(path: Path) -> list[object]:
+    """Call each method that reads, twice: the second time a connection may be at hand."""
+    with beryl_groups.start(path) as groups:
+        return [
+            (list(groups), len(groups), groups.topics("team"), groups.groups_of("room:a"))
+            for _ in range(2)
+        ] + [groups.check()]
+
+
+def write_in_vain(path: Path) -> list[str]:
+    """Return what each way to write raises, and see that reading goes on."""
+    said = []
+    with beryl_groups.start(path) as groups:
+        for _ in range(2):
+            with pytest.raises(StorageFailed) as caught:
+                groups.create("late")
+            said.append(str(caught.value))
+        with pytest.raises(StorageFailed) as caught, groups.transaction() as transaction:
+            transaction.add("team", "room:late")
+        said.append(str(caught.value))
+        assert groups.topics("team") == {"room:a", "room:b"}
+        assert list(groups) == ["team"]
+    return said
+
+
+def write(path: Path) -> list[str]:
+    with beryl_groups.start(path) as groups:
+        groups.create("late")
+        return list(groups)
+
+
+@pytest.mark.parametrize(("folder_mode", "file_mode"), CASES, ids=oct)
+def test_a_file_that_may_only_be_read_is_read(
+    current: Path, folder_mode: int, file_mode: int
+) -> None:
+    """Every method that reads works where the file, its folder or both may only be read."""
+    current.chmod(file_mode)
+    current.parent.chmod(folder_mode)
+    before = current.read_bytes()
+    first, second, problems = unprivileged(read_everything, current)
+    assert first == second == (["team"], 1, {"room:a", "room:b"}, ["team"])
+    assert problems == []
+    assert current.read_bytes() == before
+
+
+@pytest.mark.parametrize(("folder_mode", "file_mode"), CASES, ids=oct)
+def test_a_write_where_only_reading_is_allowed_fails(
+    current: Path, folder_mode: int, file_mode: int
+) -> None:
+    """Each write raises `StorageFailed`, which names the file and says that it may only be read."""
+    current.chmod(file_mode)
+    current.parent.chmod(folder_mode)
+    before = current.read_bytes()
+    said = unprivileged(write_in_vain, current)
+    assert all(repr(str(current)) in sentence for sentence in said), said
+    assert all("may only be read" in sentence for sentence in said), said
+    assert current.read_bytes() == before
+
+
+@pytest.mark.parametrize(("folder_mode", "file_mode"), CASES, ids=oct)
+def test_a_file_that_may_be_written_again_is_written(
+    current: Path, folder_mode: int, file_mode: int
+) -> None:
+    """A visit that could only read leaves nothing that keeps a later one from writing."""
+    current.chmod(file_mode)
+    current.parent.chmod(folder_mode)
+    unprivileged(read_everything, current)
+    current.parent.chmod(0o755)
+    current.chmod(0o600)
+    assert unprivileged(write, current) == ["late", "team"]
+
+
+def watch(pipe: Connection, path: Path) -> None:
+    """Send the names of the groups at once, and again whenever asked."""
+    become_nobody()
+    with beryl_groups.start(path) as groups:
+        pipe.send(list(groups))
+        while pipe.poll(PATIENCE) and pipe.recv() == "again":
+            pipe.send(list(groups))
+
+
+def test_a_reader_sees_what_a_privileged_writer_writes() -> None:
+    """Who may only read the file, the folder and the sidecars sees every commit of a writer."""
+    with folder_for_all() as folder:
+        path = folder / "groups.db"
+        path.touch()
+        path.chmod(0o644)
+        folder.chmod(0o755)
+        with beryl_groups.start(path) as groups:
+            groups.create("a")
+            here, there = context.Pipe()
+            process = start(watch, there, path)
+            there.close()
+            with here:
+                assert here.poll(PATIENCE)
+                assert here.recv() == ["a"]
+                groups.create("b")
+                here.send("again")
+                assert here.poll(PATIENCE)
+                assert here.recv() == ["a", "b"]
+                here.send("enough")
+            finish(process)
