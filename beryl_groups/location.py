@@ -6,6 +6,7 @@ import os
 import shutil
 import sys
 import tempfile
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
@@ -33,7 +34,17 @@ class Location:
         return self.folder_to_remove is not None
 
     def has_wal(self) -> bool:
-        return Path(f"{self.path}-wal").exists()
+        return self._sidecar("-wal").exists()
+
+    def _sidecar(self, ending: str) -> Path:
+        return Path(self.path + ending)
+
+    def free_sidecars(self) -> None:
+        """Give the sidecar files the file's mode again, if they are from when it was read-only."""
+        for sidecar in (self._sidecar("-wal"), self._sidecar("-shm")):
+            if os.access(sidecar, os.F_OK) and not os.access(sidecar, os.W_OK):
+                with suppress(OSError):  # not the owner, or it has just gone
+                    sidecar.chmod(Path(self.path).stat().st_mode & 0o777)
 
     def uri(self, **parameters: str) -> str:
         """Return the file as SQLite takes it in a URI, which alone can say "do not create"."""
@@ -142,6 +153,7 @@ def _memory() -> Location:
     try:
         shared = os.access(_SHARED_MEMORY, os.W_OK | os.X_OK)
         folder = tempfile.mkdtemp(prefix="beryl_groups-", dir=_SHARED_MEMORY if shared else None)
+        Path(folder).chmod(0o700)  # whatever the umask took away
     except OSError as error:
         raise StartFailed(MEMORY, _reason(error)) from error
     return Location(MEMORY, str(Path(folder) / "groups.db"), folder_to_remove=folder)
