@@ -112,6 +112,12 @@ def _group_id(connection: Connection, name: str) -> int:
     return int(row[0])
 
 
+_FEW = 100
+_ANY_NAME: list[Touched] = [(contains, None), (count, None), (list_groups, None)]
+_ANY_TOPICS: list[Touched] = [(topics, None), (ordered_topics, None), (ordered_union, None)]
+EVERYTHING: list[Touched] = [*_ANY_NAME, *_ANY_TOPICS, (groups_of, None)]
+
+
 def touched(operation: Callable[..., Any], arguments: tuple[Any, ...]) -> list[Touched]:
     """Return which answers a write may change: those of a reading operation to these arguments.
 
@@ -119,23 +125,14 @@ def touched(operation: Callable[..., Any], arguments: tuple[Any, ...]) -> list[T
     """
     if operation is create:
         return [*_ANY_NAME, (ordered_topics, arguments)]
-    (name, *rest) = arguments
-    found: list[Touched] = [(topics, (name,)), (ordered_topics, (name,)), (ordered_union, None)]
-    if operation is delete or operation is rename:
-        found += [*_ANY_NAME, (groups_of, None), *((ordered_topics, (new,)) for new in rest)]
-    elif operation is set_topics or len(rest[0]) > _FEW:
-        found.append((groups_of, None))
-    else:
-        found += [(groups_of, (topic,)) for topic in rest[0]]
-    return found
-
-
-_FEW = 100
-_ANY_NAME: list[Touched] = [(contains, None), (count, None), (list_groups, None)]
-EVERYTHING: list[Touched] = [
-    *_ANY_NAME,
-    (topics, None),
-    (ordered_topics, None),
-    (ordered_union, None),
-    (groups_of, None),
-]
+    if operation is add or operation is remove or operation is set_topics:
+        name, changed = arguments
+        answers: list[Touched] = [
+            (topics, (name,)),
+            (ordered_topics, (name,)),
+            (ordered_union, None),
+        ]
+        if operation is set_topics or len(changed) > _FEW:
+            return [*answers, (groups_of, None)]
+        return [*answers, *((groups_of, (topic,)) for topic in changed)]
+    return EVERYTHING
