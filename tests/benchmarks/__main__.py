@@ -41,7 +41,8 @@ def main() -> None:
     print(_machine(given.folder), table.held_to_limits(rows, judged=not given.short), sep="\n\n")
     names = [kind.name for kind in kinds]
     print("", table.side_by_side(rows, names), sep="\n")
-    print("\nWho is ahead of beryl_groups:", table.who_is_ahead(rows), sep="\n")
+    not_durable = [kind.name for kind in kinds if not kind.durable]
+    print("\nWho is ahead of beryl_groups:", table.who_is_ahead(rows, not_durable), sep="\n")
     print("\nWhat the slowest reads are made of:", parts, sep="\n\n")
     print("\nWhat each promises, and what it does not:")
     for kind in contenders.KINDS:

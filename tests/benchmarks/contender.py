@@ -46,6 +46,8 @@ class Kind(Protocol):
     @property
     def several_processes(self) -> bool: ...
     @property
+    def durable(self) -> bool: ...
+    @property
     def first_read(self) -> str: ...
     def __call__(self, address: str) -> Contender: ...
     def missing(self) -> str | None: ...
@@ -60,6 +62,8 @@ class Base:
     """A sentence on what it promises, and what it does not."""
     several_processes: ClassVar[bool] = True
     """Whether several processes may use one file at once."""
+    durable: ClassVar[bool] = True
+    """Whether what a call has written survives a power cut, as it is set up here."""
     first_read: ClassVar[str]
     """A program that opens ``sys.argv[1]`` and reads the topics of the group ``sys.argv[2]``."""
     needs: ClassVar[str | None] = None

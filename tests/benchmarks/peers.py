@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import shelve
 import threading
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 from tests.benchmarks.contender import Base
 
@@ -16,9 +16,9 @@ if TYPE_CHECKING:
 class DiskCache(Base):
     name = "diskcache"
     promises = (
-        "durable only as set up here (sqlite_synchronous=2), and a set above 32 kB is a file of "
-        "its own that is never synced; atomic inside its transact(); threads and processes; "
-        "every add rewrites the whole set"
+        "durable only as set up here (with synchronous=2, and no values in files of their own, "
+        "which it does not sync); atomic inside its transact(); threads and processes; every add "
+        "rewrites the whole set"
     )
     needs = "diskcache"
     first_read = (
@@ -29,8 +29,15 @@ class DiskCache(Base):
 
     def __init__(self, address: str) -> None:
         cache: Any = importlib.import_module("diskcache").Cache
-        # As it comes, it evicts what is oldest above 1 GB, and syncs at checkpoints only.
-        self._cache = cache(address, timeout=60, eviction_policy="none", sqlite_synchronous=2)
+        # As it comes, it evicts what is oldest above 1 GB, syncs its SQLite file at checkpoints
+        # only, and values above 32 kB, which are files of their own, not at all.
+        self._cache = cache(
+            address,
+            timeout=60,
+            eviction_policy="none",
+            sqlite_synchronous=2,
+            disk_min_file_size=2**30,
+        )
 
     def add(self, name: str, topic: str) -> None:
         self.add_many(name, (topic,))
@@ -59,6 +66,7 @@ class SqliteDict(Base):
         "between processes; every add rewrites the whole set"
     )
     several_processes = False
+    durable = False
     needs = "sqlitedict"
     first_read = (
         "import sys, sqlitedict\n"
@@ -154,10 +162,12 @@ class Lmdb(Base):
 class Shelve(Base):
     name = "shelve"
     promises = (
-        "what the dbm module beneath promises: dbm.dumb neither syncs nor writes atomically; one "
-        "process, and threads behind a lock of one's own; every add rewrites the whole set"
+        "what the dbm module beneath it promises, and dbm.dumb, which is always there, neither "
+        "syncs nor writes atomically; one process, and threads behind a lock of one's own; every "
+        "add rewrites the whole set"
     )
-    several_processes: ClassVar[bool] = False
+    several_processes = False
+    durable = False
     first_read = (
         "import sys, shelve\nwith shelve.open(sys.argv[1]) as store:\n    store[sys.argv[2]]\n"
     )

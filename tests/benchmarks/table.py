@@ -10,7 +10,7 @@ from tests.benchmarks.raw import Raw
 from tests.benchmarks.units import Unit, shown
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Container, Iterable, Sequence
 
 
 @dataclass(frozen=True)
@@ -24,6 +24,8 @@ class Row:
     """What the ratio may be at most; at least, if calls per second are counted."""
     against: str | None = Raw.name
     """Whom the ratio refers to; None where the limit is a number in the row's unit."""
+    durable: bool = False
+    """Whether the work has to survive a power cut, which not everyone does."""
 
     @property
     def more_is_better(self) -> bool:
@@ -40,7 +42,9 @@ class Row:
     def cell(self, name: str) -> str:
         if name not in self.results:
             return "-"
-        return f"{shown(self.results[name], self.unit)} ({self.ratio(name):.2g})"
+        ratio = self.ratio(name)
+        digits = 0 if ratio >= 10 else 2
+        return f"{shown(self.results[name], self.unit)} ({ratio:.{digits}f})"
 
     def ahead(self) -> list[str]:
         """Return who does better than the library."""
@@ -75,6 +79,13 @@ def side_by_side(rows: Sequence[Row], names: Sequence[str]) -> str:
     return "\n".join(lines)
 
 
-def who_is_ahead(rows: Iterable[Row]) -> str:
+def who_is_ahead(rows: Iterable[Row], not_durable: Container[str]) -> str:
     """Return, for each work, who does better than the library."""
-    return "\n".join(f"- {row.work}: {', '.join(row.ahead()) or 'nobody'}" for row in rows)
+    lines = []
+    for row in rows:
+        names = [
+            f"{name} (not durable)" if row.durable and name in not_durable else name
+            for name in row.ahead()
+        ]
+        lines.append(f"- {row.work}: {', '.join(names) or 'nobody'}")
+    return "\n".join(lines)

@@ -46,12 +46,12 @@ def on_slow_storage(bench: Bench) -> Row:
         subprocess.run(["cc", "-shared", "-fPIC", "-o", shim, _SHIM, "-ldl"], check=True)
         results = _in_a_process(bench, {"LD_PRELOAD": str(shim)})
     work = f"{bench.sizes.threads} threads that `add`, on storage with a 10 ms sync"
-    return Row(work, Unit.PER_SECOND, results, 12)
+    return Row(work, Unit.PER_SECOND, results, 12, durable=True)
 
 
 def on_this_disk(bench: Bench) -> Row:
     work = f"{bench.sizes.threads} threads that `add`, on this machine's disk"
-    return Row(work, Unit.PER_SECOND, _in_a_process(bench, {}), 2)
+    return Row(work, Unit.PER_SECOND, _in_a_process(bench, {}), 2, durable=True)
 
 
 def _in_a_process(bench: Bench, environment: dict[str, str]) -> dict[str, float]:
