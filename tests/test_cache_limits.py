@@ -7,6 +7,7 @@ import os
 import shutil
 import tempfile
 import tracemalloc
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,7 +19,7 @@ from beryl_groups.cache import Cache
 from tests import processes
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
 Answer = tuple[tuple[object, ...], object]
 
@@ -173,7 +174,8 @@ def test_no_look_at_the_version_is_no_answer(groups: Groups, path: Path) -> None
     assert is_kept(groups, "team")
 
 
-def file_of_nobody_special() -> Path:
+@contextmanager
+def file_of_nobody_special() -> Iterator[Path]:
     """Make a file with a group, and stop being root, who may write whatever the mode says."""
     folder = Path(tempfile.mkdtemp())
     path = folder / "groups.db"
@@ -184,13 +186,16 @@ def file_of_nobody_special() -> Path:
         os.chown(folder, 65534, 65534)
         os.setgid(65534)
         os.setuid(65534)
-    return path
+    try:
+        yield path
+    finally:
+        folder.chmod(0o700)
+        shutil.rmtree(folder)
 
 
 def read_a_file_that_may_only_be_read() -> None:
     """Read through connections that may not write, while another handle writes through its own."""
-    path = file_of_nobody_special()
-    with beryl_groups.start(path) as writer:
+    with file_of_nobody_special() as path, beryl_groups.start(path) as writer:
         writer.add("team", "topic")
         path.chmod(0o400)
         with beryl_groups.start(path) as reader:
@@ -199,25 +204,23 @@ def read_a_file_that_may_only_be_read() -> None:
                 assert isinstance(reader._store.cache._connection, sqlite.ReadOnlyConnection)
                 writer.add("team", f"topic {number}")
                 assert f"topic {number}" in reader.topics("team")
-    shutil.rmtree(path.parent)
 
 
 def read_a_file_that_stands_still() -> None:
     """Read a file whose folder may only be read, until somebody may write there again."""
-    path = file_of_nobody_special()
-    path.chmod(0o400)
-    path.parent.chmod(0o500)
-    with beryl_groups.start(path) as reader:
-        assert reader.topics("team") == frozenset()
-        assert not is_kept(reader, "team")
-        path.chmod(0o600)
-        path.parent.chmod(0o700)
-        for number in range(10):
-            with beryl_groups.start(path) as writer:
-                writer.add("team", f"topic {number}")
-            assert f"topic {number}" in reader.topics("team")
-            assert is_kept(reader, "team")
-    shutil.rmtree(path.parent)
+    with file_of_nobody_special() as path:
+        path.chmod(0o400)
+        path.parent.chmod(0o500)
+        with beryl_groups.start(path) as reader:
+            assert reader.topics("team") == frozenset()
+            assert not is_kept(reader, "team")
+            path.parent.chmod(0o700)
+            path.chmod(0o600)
+            for number in range(10):
+                with beryl_groups.start(path) as writer:
+                    writer.add("team", f"topic {number}")
+                assert f"topic {number}" in reader.topics("team")
+                assert is_kept(reader, "team")
 
 
 @pytest.mark.skipif(os.name != "posix", reason="modes mean something else here")
