@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import statistics
 import time
 from contextlib import ExitStack, contextmanager
@@ -85,16 +86,21 @@ def groups_of_ten(number: int) -> Content:
 def interleaved(
     rounds_of: Mapping[str, Callable[[], float]], number_of_rounds: int
 ) -> dict[str, float]:
-    """Return the median of the rounds of each; all take turns, so that none has a quieter hour."""
+    """Return the median of the rounds of each.
+
+    All take turns, so that none has a quieter hour, and in an order that changes, so that none
+    always comes after the same other.
+    """
     found: dict[str, list[float]] = {name: [] for name in rounds_of}
     order = list(rounds_of)
+    shuffle = random.Random(4).shuffle
     if number_of_rounds > 1:
         for name in order:
             rounds_of[name]()  # for what only the first round pays, such as caches of statements
     for _ in range(number_of_rounds):
+        shuffle(order)
         for name in order:
             found[name].append(rounds_of[name]())
-        order.reverse()
     return {name: statistics.median(each) for name, each in found.items()}
 
 
