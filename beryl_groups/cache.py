@@ -14,6 +14,9 @@ Invariants:
 - A commit of this handle drops what it touches and leaves the rest, if no commit of others lies
   between the version before it and the version after it. The write connection knows, for its
   own version counts the commits of others alone (`_writers_version`, as of `_version`).
+- A commit that was interrupted may have landed: the next one drops all that is kept.
+- A signal handler or a finalizer may call in between any two lines, in the thread that holds the
+  lock: an answer is taken, kept and moved on only under a version that is compared once more.
 - What is kept takes no more than `most_bytes`: one generation of answers is filled after the
   other, the last two are held, and what is used moves into the younger.
 """
@@ -29,7 +32,7 @@ from beryl_groups import sqlite
 from beryl_groups.errors import GroupError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Collection, Iterable, Iterator
 
     from beryl_groups.sqlite import Connection
 
@@ -42,10 +45,12 @@ MOST_BYTES = 32 * 2**20
 MISSING: Final = object()
 
 _DATA_VERSION = "PRAGMA data_version"
+_VERSIONS_OF_A_CONNECTION = 2**32
 
-# What an answer takes at the most, and each name in it: in a tuple or a set, and by itself.
+# What an answer takes at the most, and each name in it or in the arguments: in a tuple or a set,
+# and by itself.
 _BYTES_OF_AN_ANSWER = 1000
-_BYTES_OF_A_NAME = 170
+_BYTES_OF_A_NAME = 200
 _BYTES_OF_A_CHARACTER = 4
 
 
@@ -65,6 +70,7 @@ class Cache:
         self._lock = threading.RLock()
         self._connection: Connection | None = None
         self._ask: Callable[[str], Iterable[tuple[int]]]
+        self._version_zero = 0
         self._version: int | None = None
         self._writer: Connection | None = None
         self._writers_version: int | None = None
@@ -76,6 +82,7 @@ class Cache:
     def find(self, kind: Kind, arguments: tuple[Any, ...]) -> Any:
         """Return the answer if it is here and holds, or MISSING."""
         with self._lock:
+            kept_with = self._version
             try:
                 answer, _ = self._young[kind][arguments]
             except KeyError:
@@ -83,7 +90,7 @@ class Cache:
                 if answer is MISSING:
                     return MISSING
             version = self._look()
-            if version == self._version and version is not None:
+            if version == kept_with and version is not None:
                 return answer
             if not self._committing:
                 # Otherwise it may be the commit of this handle that shows: it will clear up.
@@ -96,7 +103,7 @@ class Cache:
         if version is None:
             with self._lock:
                 if self._version is None:
-                    self._version = self._look()
+                    self._drop_all(self._look())
                 version = self._version
         return version
 
@@ -105,16 +112,21 @@ class Cache:
     ) -> None:
         """Keep an answer that was read after `version` returned this."""
         size = _BYTES_OF_AN_ANSWER
+        size += _bytes_of([name for name in arguments if isinstance(name, str)])
         if isinstance(answer, (tuple, frozenset)):
-            size += len(answer) * _BYTES_OF_A_NAME
-            size += sum(map(len, answer)) * _BYTES_OF_A_CHARACTER
+            size += _bytes_of(answer)
         with self._lock:
             if version is not None and version == self._version:
                 self._put(kind, arguments, (answer, size))
+                if version != self._version:
+                    self._drop(kind, arguments)
 
     def before_commit(self, writer: Connection) -> None:
         """Take note, inside a write transaction, of what others have committed before it."""
         with self._lock:
+            if self._committing:
+                self._committing = False
+                self._drop_all(None)
             if not self._young and not self._old:
                 # Nothing to hold on to: what is kept from here on, the next look will judge.
                 self._writer = None
@@ -139,16 +151,22 @@ class Cache:
             except sqlite.Error:
                 alone = False
             if alone:
-                self._version = version
                 for kind, arguments in touched:
                     self._drop(kind, arguments)
+                self._version = version
             else:
                 self._drop_all(version)
             self._committing = False
 
     def after_rollback(self) -> None:
-        """Go on as before: a commit that failed, or may have, shows in the version if it counts."""
-        self._committing = False
+        """Go on after a commit that failed or was interrupted; one that did neither is no matter.
+
+        If it landed all the same, that shows in the version.
+        """
+        if self._committing:
+            # The next commit looks at the version too: the second to land must not hide the first.
+            self._writer = None
+            self._committing = False
 
     def disconnect(self) -> None:
         """Close the connection, and with it forget all answers."""
@@ -159,7 +177,8 @@ class Cache:
                 self._connection = None
 
     def abandon(self) -> None:
-        """Forget all answers and give up the connection untouched, in a forked child."""
+        """Forget all answers and give up the connection without touching it."""
+        # A thread that a fork did not take along may have held the lock.
         self._lock = threading.RLock()
         self._drop_all(None)
         self._connection = None
@@ -177,7 +196,7 @@ class Cache:
             if self._connection is None and not self._connect():
                 return None
             for (version,) in self._ask(_DATA_VERSION):
-                return version
+                return self._version_zero + version
         except (sqlite.Error, GroupError):
             # The caller goes to the file itself, and meets there what went wrong here.
             self.disconnect()
@@ -188,6 +207,8 @@ class Cache:
         if not connection.lasting:
             self._connections.close_connection(connection)
             return False
+        # Each connection counts from the same number: its versions are told from those before.
+        self._version_zero += _VERSIONS_OF_A_CONNECTION
         self._connection = connection
         self._ask = connection.cursor().execute
         return True
@@ -202,10 +223,10 @@ class Cache:
 
     def _put(self, kind: Kind, arguments: tuple[Any, ...], kept: tuple[Any, int]) -> None:
         size = kept[1]
+        if size > self._most_bytes_of_a_generation:
+            return
         if self._bytes_of_young + size > self._most_bytes_of_a_generation:
             self._old, self._young, self._bytes_of_young = self._young, {}, 0
-            if size > self._most_bytes_of_a_generation:
-                return
         self._young.setdefault(kind, {})[arguments] = kept
         self._bytes_of_young += size
 
@@ -220,6 +241,10 @@ class Cache:
         self._young, self._old, self._bytes_of_young = {}, {}, 0
         self._version = version
         self._writer = None
+
+
+def _bytes_of(names: Collection[str]) -> int:
+    return len(names) * _BYTES_OF_A_NAME + sum(map(len, names)) * _BYTES_OF_A_CHARACTER
 
 
 def _data_version(connection: Connection) -> int:
