@@ -83,7 +83,7 @@ def test_a_child_of_an_open_transaction_is_refused_the_handle(groups: Groups) ->
     assert groups.check() == []
 
 
-class Left(Exception):
+class LeavingError(Exception):
     """Leaves a block."""
 
 
@@ -102,19 +102,19 @@ def test_a_child_that_leaves_the_block_ends_nothing(
             transaction.add("group", "before", *(f"{n}:{'x' * 900}" for n in range(4000)))
             pid = os.fork()
             if pid == 0 and raises:
-                raise Left
+                raise LeavingError
             if pid != 0:
                 os.close(writer)
                 assert os.read(reader, 1) == b"."  # the child has left its block
                 with beryl_groups.start(path) as beside:
                     seen_beside = len(beside.topics("group"))
                 transaction.add("group", "after")
-    except (Left, GroupError) as error:
+    except (LeavingError, GroupError) as error:
         outcome = type(error)
     finally:
         if pid == 0:
             os.write(writer, b".")
-            os._exit(0 if outcome is (Left if raises else Closed) else 1)
+            os._exit(0 if outcome is (LeavingError if raises else Closed) else 1)
     os.close(reader)
     assert os.waitpid(pid, 0)[1] == 0
     assert outcome is None
