@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from beryl_groups import sqlite
 from beryl_groups.errors import InvalidName, StorageFailed
-from beryl_groups.location import create_for_owner
+from beryl_groups.location import absolute, create_for_owner
 from beryl_groups.names import check_name
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ def problems(connection: Connection) -> list[str]:
     except sqlite.Error as error:
         if not sqlite.is_damage(error):
             raise
-        found.append(f"The file is damaged: {error}.")
+        found.append(f"The file or its schema is damaged: {error}.")
     finally:
         connection.execute("ROLLBACK")
     return found
@@ -85,9 +85,10 @@ def _shown(raw: bytes) -> str:
 
 def backup(store: Store, path: str | os.PathLike[str]) -> None:
     """Copy the database to a new file, which has its name only when it is whole and on disk."""
-    target = Path(path).absolute()
-    draft = target.with_name(f".{target.name}.{secrets.token_hex(4)}")
+    target = Path(path)
     try:
+        target = Path(absolute(os.fspath(path)))
+        draft = target.with_name(f".beryl-{secrets.token_hex(4)}")
         if os.path.lexists(target):
             raise FileExistsError
         create_for_owner(draft)
@@ -101,21 +102,21 @@ def backup(store: Store, path: str | os.PathLike[str]) -> None:
         _sync_folder(target.parent)
     except FileExistsError as error:
         raise _failed(target, "there is something of that name already") from error
-    except OSError as error:
-        raise _failed(target, error.strerror or str(error)) from error
+    except (OSError, ValueError) as error:
+        raise _failed(target, getattr(error, "strerror", None) or str(error)) from error
     except sqlite.Error as error:
         raise _failed(target, sqlite.reason(error)) from error
 
 
 def _copy(connection: Connection, draft: Path, target: Path) -> None:
-    with closing(sqlite.driver.connect(draft, isolation_level=None)) as copy:
-        # The draft has no name yet that anyone would open: one sync at the end is enough.
-        copy.execute("PRAGMA synchronous = OFF")
-        copy.execute("PRAGMA journal_mode = OFF")
-        try:
+    try:
+        with closing(sqlite.driver.connect(draft, isolation_level=None)) as copy:
+            # The draft has no name yet that anyone would open: one sync at the end is enough.
+            copy.execute("PRAGMA synchronous = OFF")
+            copy.execute("PRAGMA journal_mode = OFF")
             connection.backup(copy)
-        except sqlite.Error as error:
-            raise _failed(target, sqlite.reason(error)) from error
+    except sqlite.Error as error:
+        raise _failed(target, sqlite.reason(error)) from error
 
 
 def _publish(draft: Path, target: Path) -> None:

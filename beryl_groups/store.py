@@ -63,6 +63,9 @@ class Store:
         except GroupError:
             self.close("")
             raise
+        except OSError as error:
+            self.close("")
+            raise StartFailed(self.location.shown, str(error)) from error
         except (sqlite.Error, DBAPIError) as error:
             self.close("")
             cause = cast("sqlite.Error", error.orig) if isinstance(error, DBAPIError) else error
@@ -71,6 +74,10 @@ class Store:
 
     def _open_current(self) -> None:
         location, busy_timeout = self.location, self.busy_timeout
+        if location.has_journal():
+            # To recover the file is for its own application; ours is not known from the outset.
+            with closing(sqlite.look_past_journal(location)) as onlooker:
+                schema.refuse_marked_as_foreign(onlooker, location)
         if location.has_wal():
             # Closing a connection may move what a WAL holds into the file, whose it may not be.
             with closing(sqlite.look(location, busy_timeout)) as onlooker:
