@@ -91,8 +91,8 @@ def backup(store: Store, path: str | os.PathLike[str]) -> None:
         draft = target.with_name(f".beryl-{secrets.token_hex(4)}")
         if os.path.lexists(target):
             raise FileExistsError
-        create_for_owner(draft)
         try:
+            create_for_owner(draft)
             store.read(_copy, draft, target)
             _sync(draft)
             _publish(draft, target)

@@ -53,8 +53,8 @@ def test_the_surface_is_this_and_nothing_more() -> None:
 
 SHARED_METHODS = {
     "add": "(self, name: 'str', *topics: 'str') -> 'None'",
-    "broadcast": "(self, channels: 'Callable[[str, str, Payload], object]', "
-    "group: 'str | Iterable[str]', event: 'str', payload: 'Payload', *, "
+    "broadcast": "(self, channels: 'Callable[[str, str, Any], object]', "
+    "group: 'str | Iterable[str]', event: 'str', payload: 'object', *, "
     "exclude: 'Iterable[str]' = ()) -> 'None'",
     "create": "(self, name: 'str') -> 'None'",
     "delete": "(self, name: 'str') -> 'None'",
