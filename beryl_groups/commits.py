@@ -76,6 +76,9 @@ class _Call(Generic[T]):
         except GroupError as refusal:
             self.error = refusal
 
+    def time_left(self) -> float:
+        return min(max(self.deadline - time.monotonic(), 0), threading.TIMEOUT_MAX)
+
     def answer(self, error: Exception) -> None:
         self.error, self.done = error, True
 
@@ -109,24 +112,28 @@ class Writer:
                 self._leave(call)
             finally:
                 self._leave(call)
-        if call.error is not None:
-            raise call.error
-        return call.result  # type: ignore[no-any-return]
+        try:
+            if call.error is not None:
+                raise call.error
+            return call.result  # type: ignore[no-any-return]
+        finally:
+            del call  # which would keep the traceback that keeps this frame that keeps the call
 
     @contextmanager
     def transaction(self, touched: Iterable[Touched]) -> Iterator[Connection]:
         """Give the connection in a transaction that holds nobody else's call."""
         call: _Call[None] = self._call(None, touched)
         try:
-            self._lead(call)
-            with self._translating():
-                connection = self._begin(call)
-            yield connection
-            with self._translating():
-                self._commit(connection, [call])
-        except StorageFailed as error:
-            self._roll_back(error)
-            raise
+            self._lead_alone(call)
+            try:
+                with self._translating():
+                    connection = self._begin(call)
+                yield connection
+                with self._translating():
+                    self._commit(connection, [call])
+            except StorageFailed as error:
+                self._roll_back(error)
+                raise
         finally:
             try:
                 self._leave(call)
@@ -138,7 +145,7 @@ class Writer:
         """Hold the lead with no connection open."""
         call: _Call[None] = self._call(None, ())
         try:
-            self._lead(call)
+            self._lead_alone(call)
             self._disconnect()
             yield
         finally:
@@ -156,12 +163,13 @@ class Writer:
             if self._leader is None:
                 self._disconnect()
 
-    def abandon(self) -> None:
-        """Be as if never used, in a forked child that has none of the threads that wait here."""
+    def abandon(self, reason: str) -> None:
+        """Refuse everyone, in a forked child that has none of the threads that wait here."""
         self._mutex = threading.RLock()
+        self._closed = reason
+        self._leader = self._connection = None
         self._queue.clear()
         self._carried = []
-        self._connection = None
 
     def _call(self, work: Callable[[Connection], T] | None, touched: Iterable[Touched]) -> _Call[T]:
         call = _Call(work, touched, self._connections.busy_timeout)
@@ -184,7 +192,7 @@ class Writer:
             call.wake = threading.Lock()
             call.wake.acquire()
             self._queue.append(call)
-        wait = call.deadline - time.monotonic()
+        wait = call.time_left()
         while True:
             in_time = call.wake.acquire(timeout=wait)
             with self._mutex:
@@ -198,13 +206,18 @@ class Writer:
                 if waiting and not in_time:
                     raise self._connections.busy()
                 # A call that a leader carries has its answer when that leader's commit ends.
-                wait = max(call.deadline - time.monotonic(), 0) if waiting else -1
+                wait = call.time_left() if waiting else -1
+
+    def _lead_alone(self, call: _Call[Any]) -> None:
+        """Wait for the lead of a call that nobody else can carry out."""
+        if not self._lead(call):
+            raise call.error or Closed("The handle has been closed.")
 
     def _carry_out(self, call: _Call[Any]) -> None:
         """Do the call and all that wait, together; or alone, where one spoils it for the others."""
         try:
             connection = self._begin(call)
-            self._carried = self._take()
+            self._take_along()
             for each in (call, *self._carried):
                 each.attempt(connection)
         except Exception as error:  # noqa: BLE001 - it becomes the answer of a caller
@@ -236,13 +249,12 @@ class Writer:
             for call in batch:
                 call.answer(self._connections.translated(error))
 
-    def _take(self) -> list[_Call[Any]]:
-        """Take from the queue what may share a transaction with its leader."""
+    def _take_along(self) -> None:
+        """Carry what waits and may share a transaction with its leader."""
         with self._mutex:
-            taken = []
             while self._queue and self._queue[0].work is not None:
-                taken.append(self._queue.popleft())
-            return taken
+                self._carried.append(self._queue[0])
+                self._queue.popleft()
 
     def _begin(self, call: _Call[Any]) -> Connection:
         connection = self._connection
@@ -252,7 +264,7 @@ class Writer:
             connection.execute("BEGIN IMMEDIATE")
             return connection
         # It has waited for other threads: only what is left of its time is for other processes.
-        sqlite.wait_at_most(connection, call.deadline - time.monotonic())
+        sqlite.wait_at_most(connection, call.time_left())
         try:
             connection.execute("BEGIN IMMEDIATE")
         finally:
@@ -260,6 +272,8 @@ class Writer:
         return connection
 
     def _commit(self, connection: Connection, batch: list[_Call[Any]]) -> None:
+        if connection is not self._connection:
+            raise Closed(self._closed or "The connection is gone.")
         self._connections.before_commit(connection)
         self._committing = batch
         try:
@@ -302,24 +316,26 @@ class Writer:
     def _leave(self, call: _Call[Any]) -> None:
         """Give up the lead, or the place in the queue."""
         with self._mutex:
+            if call.wake is not None and call in self._queue:
+                self._queue.remove(call)
             if self._leader is call:
                 self._end_lead()
                 self._leader = self._queue[0] if self._queue else None
                 if self._leader is None and self._closed is not None:
                     self._disconnect()
-            elif call.wake is not None and call in self._queue:
-                self._queue.remove(call)
             if self._queue and self._leader is self._queue[0]:
                 self._leader.signal()
 
     def _end_lead(self) -> None:
+        """Settle what the lead was about; each step can be taken again after an interruption."""
+        self._connections.after_rollback()  # a commit that ended has nothing left to take back
         if self._connection is not None and self._connection.in_transaction:
+            self._committing = []
             self._roll_back()
-        else:
-            for call in self._committing:
-                call.done = True
-        self._committing = []
-        carried, self._carried = self._carried, []
-        self._queue.extendleft(call for call in reversed(carried) if not call.done)
-        for call in carried:
+        for call in self._committing:
+            call.done = True
+        undone = [call for call in self._carried if not (call.done or call in self._queue)]
+        self._queue.extendleft(reversed(undone))
+        for call in self._carried:
             call.signal()
+        self._carried, self._committing = [], []

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 import secrets
-from contextlib import closing, suppress
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from beryl_groups import sqlite
 from beryl_groups.errors import InvalidName, StorageFailed
+from beryl_groups.location import absolute, create_for_owner
 from beryl_groups.names import check_name
 
 if TYPE_CHECKING:
@@ -39,7 +40,7 @@ def problems(connection: Connection) -> list[str]:
     except sqlite.Error as error:
         if not sqlite.is_damage(error):
             raise
-        found.append(f"The file is damaged: {error}.")
+        found.append(f"The file or its schema is damaged: {error}.")
     finally:
         connection.execute("ROLLBACK")
     return found
@@ -84,37 +85,40 @@ def _shown(raw: bytes) -> str:
 
 def backup(store: Store, path: str | os.PathLike[str]) -> None:
     """Copy the database to a new file, which has its name only when it is whole and on disk."""
-    target = Path(path).absolute()
-    draft = target.with_name(f".{target.name}.{secrets.token_hex(4)}")
+    target = Path(path)
     try:
+        target = Path(absolute(os.fspath(path)))
+        draft = target.with_name(f".beryl-{secrets.token_hex(4)}")
         if os.path.lexists(target):
             raise FileExistsError
-        os.close(os.open(draft, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
         try:
-            store.read_file(_copy, draft)
+            create_for_owner(draft)
+            store.read_file(_copy, draft, target)
             _sync(draft)
             _publish(draft, target)
         finally:
-            with suppress(FileNotFoundError):
-                draft.unlink()
+            try:
+                draft.unlink(missing_ok=True)
+            finally:  # an interrupt may have cut that short
+                draft.unlink(missing_ok=True)
         _sync_folder(target.parent)
     except FileExistsError as error:
         raise _failed(target, "there is something of that name already") from error
-    except OSError as error:
-        raise _failed(target, error.strerror or str(error)) from error
+    except (OSError, ValueError) as error:
+        raise _failed(target, getattr(error, "strerror", None) or str(error)) from error
     except sqlite.Error as error:
         raise _failed(target, sqlite.reason(error)) from error
 
 
-def _copy(connection: Connection, draft: Path) -> None:
-    with closing(sqlite.driver.connect(draft, isolation_level=None)) as copy:
-        # The draft has no name yet that anyone would open: one sync at the end is enough.
-        copy.execute("PRAGMA synchronous = OFF")
-        copy.execute("PRAGMA journal_mode = OFF")
-        try:
+def _copy(connection: Connection, draft: Path, target: Path) -> None:
+    try:
+        with closing(sqlite.driver.connect(draft, isolation_level=None)) as copy:
+            # The draft has no name yet that anyone would open: one sync at the end is enough.
+            copy.execute("PRAGMA synchronous = OFF")
+            copy.execute("PRAGMA journal_mode = OFF")
             connection.backup(copy)
-        except sqlite.Error as error:
-            raise _failed(draft, sqlite.reason(error)) from error
+    except sqlite.Error as error:
+        raise _failed(target, sqlite.reason(error)) from error
 
 
 def _publish(draft: Path, target: Path) -> None:
@@ -125,7 +129,7 @@ def _publish(draft: Path, target: Path) -> None:
         raise
     except (OSError, NotImplementedError):
         # The file system knows no links: claim the name first, then put the draft in its place.
-        os.close(os.open(target, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
+        create_for_owner(target)
         draft.replace(target)
 
 

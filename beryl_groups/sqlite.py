@@ -92,6 +92,11 @@ def look(location: Location, busy_timeout: float) -> Connection:
     return connection
 
 
+def look_past_journal(location: Location) -> Connection:
+    """Open the file as it lies there, without the recovery that a journal beside it may ask for."""
+    return _connect(location, 0, SettledConnection, mode="ro", immutable="1")
+
+
 def _open_to_read(location: Location, busy_timeout: float) -> Connection:
     try:
         return look(location, busy_timeout)
@@ -135,7 +140,7 @@ def _lacks_sidecars(error: Error) -> bool:
 
 def wait_at_most(connection: Connection, seconds: float) -> None:
     """Set how long the connection waits for another writer from now on."""
-    milliseconds = min(max(round(seconds * 1000), 0), _MOST_MILLISECONDS)
+    milliseconds = round(min(max(seconds * 1000, 0), _MOST_MILLISECONDS))
     connection.execute(f"PRAGMA busy_timeout = {milliseconds}").fetchall()
 
 
@@ -168,7 +173,8 @@ def primary_code(error: BaseException | None) -> int | None:
 
 
 def is_damage(error: Error) -> bool:
-    return primary_code(error) in {driver.SQLITE_CORRUPT, driver.SQLITE_NOTADB}
+    # A plain SQLITE_ERROR is a statement that does not fit the tables, as they ought to be.
+    return primary_code(error) in {driver.SQLITE_CORRUPT, driver.SQLITE_NOTADB, driver.SQLITE_ERROR}
 
 
 def reason(error: Error) -> str:

@@ -39,6 +39,7 @@ class Store:
         self.location = location
         self.busy_timeout = busy_timeout
         self.closed: str | None = None
+        self.abandoned = False
         self._writer = Writer(self)
         self.cache = Cache(self)
         self._engine = create_engine(
@@ -51,6 +52,7 @@ class Store:
         # as much as a read. All that are open, lent or idle, are in the set.
         self._idle: deque[Connection] = deque()
         self._connections: weakref.WeakSet[Connection] = weakref.WeakSet()
+        self._most_idle = _MOST_IDLE_CONNECTIONS
         self._opening = threading.RLock()
         fork.watch(self)
 
@@ -61,17 +63,22 @@ class Store:
                 fork.refuse_untouchable(self.location)
                 self.location.create()
                 self._open_current()
-        except GroupError:
-            self.close("")
+        except BaseException as error:
+            self.close("The handle could not be opened.")
+            cause = error.orig if isinstance(error, DBAPIError) else error
+            if isinstance(cause, sqlite.Error):
+                reason = sqlite.reason_to_refuse(cause, self.location, self.busy_timeout)
+                raise StartFailed(self.location.shown, reason) from cause
+            if isinstance(error, OSError):
+                raise StartFailed(self.location.shown, str(error)) from error
             raise
-        except (sqlite.Error, DBAPIError) as error:
-            self.close("")
-            cause = cast("sqlite.Error", error.orig) if isinstance(error, DBAPIError) else error
-            reason = sqlite.reason_to_refuse(cause, self.location, self.busy_timeout)
-            raise StartFailed(self.location.shown, reason) from cause
 
     def _open_current(self) -> None:
         location, busy_timeout = self.location, self.busy_timeout
+        if location.has_journal():
+            # To recover the file is for its own application; ours is not known from the outset.
+            with closing(sqlite.look_past_journal(location)) as onlooker:
+                schema.refuse_marked_as_foreign(onlooker, location)
         if location.has_wal():
             # Closing a connection may move what a WAL holds into the file, whose it may not be.
             with closing(sqlite.look(location, busy_timeout)) as onlooker:
@@ -152,10 +159,12 @@ class Store:
 
     def close(self, reason: str) -> None:
         """Close what is idle; a call that is under way closes its connection when it ends."""
-        if self.closed is not None:
+        if self.abandoned:
             return
-        self.closed = reason
-        self._writer.close(reason)
+        if self.closed is None:
+            self.closed = reason
+        # All of it again where it was closed before: that may have been interrupted.
+        self._writer.close(self.closed)
         self.cache.disconnect()
         self._close_idle()
         self.location.remove()
@@ -174,6 +183,8 @@ class Store:
                 yield False
                 return
             stack.callback(self._opening.release)
+            self._most_idle = 0
+            stack.callback(setattr, self, "_most_idle", _MOST_IDLE_CONNECTIONS)
             deadline = time.monotonic() + waiting
             self._close_idle()
             while self._connections and time.monotonic() < deadline:
@@ -186,10 +197,11 @@ class Store:
 
         Of the threads that held locks none is left in a forked child: the locks are made anew.
         """
+        self.abandoned = True
         if self.closed is None:
             self.closed = reason
         self._opening = threading.RLock()
-        self._writer.abandon()
+        self._writer.abandon(self.closed)
         self.cache.abandon()
         return list(self._connections)
 
@@ -216,9 +228,8 @@ class Store:
             return connection
 
     def close_connection(self, connection: Connection) -> None:
-        with self._opening:
-            self._connections.discard(connection)
-            connection.close()
+        self._connections.discard(connection)
+        connection.close()
 
     def translated(self, error: Exception) -> Exception:
         """Return the error of ours that tells of an error of the driver, which is its cause."""
@@ -238,7 +249,7 @@ class Store:
             raise self.translated(error) from error
 
     def _give_back(self, connection: Connection) -> None:
-        if connection.lasting and len(self._idle) < _MOST_IDLE_CONNECTIONS:
+        if connection.lasting and len(self._idle) < self._most_idle:
             self._idle.append(connection)
         else:
             self.close_connection(connection)
