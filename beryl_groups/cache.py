@@ -184,11 +184,16 @@ class Cache:
         self._connection = None
 
     @contextmanager
-    def paused(self) -> Iterator[None]:
-        """Answer nothing inside the block, and have no connection open."""
-        with self._lock:
+    def paused(self, seconds: float) -> Iterator[bool]:
+        """Answer nothing inside the block, with no connection open; False if it takes too long."""
+        if not self._lock.acquire(timeout=seconds):
+            yield False
+            return
+        try:
             self.disconnect()
-            yield
+            yield True
+        finally:
+            self._lock.release()
 
     def _look(self) -> int | None:
         """Return the version as of now; any other call's commit before now shows in it."""
@@ -209,8 +214,8 @@ class Cache:
             return False
         # Each connection counts from the same number: its versions are told from those before.
         self._version_zero += _VERSIONS_OF_A_CONNECTION
-        self._connection = connection
         self._ask = connection.cursor().execute
+        self._connection = connection
         return True
 
     def _take_from_old(self, kind: Kind, arguments: tuple[Any, ...]) -> Any:

@@ -178,8 +178,11 @@ class Store:
                 stack.enter_context(self._writer.paused())
             except GroupError:
                 waiting = 0.0  # it is closed, or a transaction is open: no use to wait for more
-            stack.enter_context(self.cache.paused())
-            if not self._opening.acquire(timeout=self.busy_timeout):
+            patience = self.busy_timeout
+            if not (
+                stack.enter_context(self.cache.paused(patience))
+                and self._opening.acquire(timeout=patience)
+            ):
                 yield False
                 return
             stack.callback(self._opening.release)

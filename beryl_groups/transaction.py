@@ -39,7 +39,7 @@ class Transaction(GroupMethods):
         self._failure: BaseException | None = None
         self.deliveries: list[Callable[[], None]] = []
 
-    def _read(
+    def _run(
         self, operation: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs
     ) -> T:
         with self._lock:
@@ -48,6 +48,8 @@ class Transaction(GroupMethods):
                 return operation(self._connection, *args, **kwargs)
             except sqlite.Error as error:
                 raise self._store.translated(error) from error
+
+    _read = _run
 
     def _write(
         self, operation: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs
@@ -58,7 +60,7 @@ class Transaction(GroupMethods):
             self._touched[:] = operations.EVERYTHING
         with self._lock:
             try:
-                return self._read(operation, *args, **kwargs)
+                return self._run(operation, *args, **kwargs)
             except BaseException as error:
                 # A refusal comes before anything is written; after all else, half of it may be.
                 if not isinstance(error, GroupError) or isinstance(error.__cause__, sqlite.Error):

@@ -125,7 +125,7 @@ def test_a_fork_at_any_line_of_a_call_harms_neither_side(
     lines = 1
     while fork_at(path, call, lines):
         lines += 1
-    assert lines > 5
+    assert lines > 2  # a read comes as far as the lock of the cache, and waits there for the fork
     with beryl_groups.start(path) as groups:
         assert groups.topics("group") >= {f"child:{line}" for line in range(1, lines + 1)}
         assert groups.check() == []

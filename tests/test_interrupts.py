@@ -58,6 +58,11 @@ class Interrupter:
                 pass
         except KeyboardInterrupt:
             pass
+        except TypeError as error:
+            # Now and then CPython 3.11 loses its place where an interrupt meets a trace of
+            # operations, in SQLAlchemy's frames here, and calls what it is about to raise.
+            if str(error) != "'traceback' object is not callable":
+                raise
         finally:
             sys.settrace(None)
 
