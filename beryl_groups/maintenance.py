@@ -13,10 +13,12 @@ from beryl_groups.errors import InvalidName, StorageFailed
 from beryl_groups.names import check_name
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from beryl_groups.sqlite import Connection
     from beryl_groups.store import Store
+
+_PAGES_OF_A_STEP = 1000
 
 _ORPHANS = """
     SELECT group_id, count(*), CAST(min(topic) AS BLOB) FROM group_topics
@@ -80,7 +82,12 @@ def _shown(raw: bytes) -> str:
 
 
 def backup(store: Store, path: str | os.PathLike[str]) -> None:
-    """Copy the database to a new file, which has its name only when it is whole and on disk."""
+    """Copy the database to a new file."""
+    write_backup(path, lambda draft: store.read(copy_to, draft))
+
+
+def write_backup(path: str | os.PathLike[str], write: Callable[[Path], None]) -> None:
+    """Have a new file written, which has its name only when it is whole and on disk."""
     target = Path(path).absolute()
     draft = target.with_name(f".{target.name}.{secrets.token_hex(4)}")
     try:
@@ -88,7 +95,7 @@ def backup(store: Store, path: str | os.PathLike[str]) -> None:
             raise FileExistsError
         os.close(os.open(draft, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
         try:
-            store.read(_copy, draft)
+            write(draft)
             _sync(draft)
             _publish(draft, target)
         finally:
@@ -103,13 +110,26 @@ def backup(store: Store, path: str | os.PathLike[str]) -> None:
         raise _failed(target, sqlite.reason(error)) from error
 
 
-def _copy(connection: Connection, draft: Path) -> None:
+def copy_to(
+    connection: Connection, draft: Path, progress: Callable[[int, int, int], None] | None = None
+) -> None:
+    """Copy to an empty file; ``progress(status, pages left, pages in all)`` is called on the way.
+
+    With it the copy is made in steps. The transaction around them has them all copy the same
+    moment: without it, each write of somebody else would begin the copy anew.
+    """
     with closing(sqlite.driver.connect(draft, isolation_level=None)) as copy:
         # The draft has no name yet that anyone would open: one sync at the end is enough.
         copy.execute("PRAGMA synchronous = OFF")
         copy.execute("PRAGMA journal_mode = OFF")
         try:
-            connection.backup(copy)
+            connection.execute("BEGIN")
+            try:
+                connection.execute("SELECT count(*) FROM sqlite_schema").fetchall()
+                pages = _PAGES_OF_A_STEP if progress is not None else -1
+                connection.backup(copy, pages=pages, progress=progress)
+            finally:
+                connection.execute("ROLLBACK")
         except sqlite.Error as error:
             raise _failed(draft, sqlite.reason(error)) from error
 
