@@ -53,11 +53,11 @@ def start(
         raise ValueError(f'synchronous is "full" or "normal", not {synchronous!r}.')
     if math.isnan(busy_timeout) or busy_timeout < 0:
         raise ValueError(f"busy_timeout is a number of seconds, 0 or more, not {busy_timeout!r}.")
-    location = locate(database)
     if sqlite.driver.sqlite_version_info < sqlite.OLDEST_SQLITE:
         needed = ".".join(map(str, sqlite.OLDEST_SQLITE))
         reason = f"SQLite {needed} or newer is needed, this is {sqlite.driver.sqlite_version}"
-        raise StartFailed(location.shown, reason)
+        raise StartFailed(str(database), reason)
+    location = locate(database)
     store = Store(location, busy_timeout, synchronous)
     store.open()
     return Groups(store)
@@ -147,8 +147,18 @@ class Groups(GroupMethods):
         return self._store.read(maintenance.problems)
 
     def close(self) -> None:
-        """Close the handle; later calls raise `Closed`. To close it twice is fine."""
-        self._store.close("The handle has been closed: open the database again with start().")
+        """Close the handle; later calls raise `Closed`. To close it twice is fine.
+
+        A call of another thread that is under way ends as it would have, or raises `Closed`.
+
+        >>> handle = beryl_groups.start(":memory:")
+        >>> handle.close()
+        >>> handle.create("too late")
+        Traceback (most recent call last):
+            ...
+        beryl_groups.errors.Closed: The handle has been closed: open it again with start().
+        """
+        self._store.close("The handle has been closed: open it again with start().")
 
     def __enter__(self) -> Self:
         return self

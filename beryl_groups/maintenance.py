@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from beryl_groups import sqlite
 from beryl_groups.errors import InvalidName, StorageFailed
+from beryl_groups.location import create_for_owner
 from beryl_groups.names import check_name
 
 if TYPE_CHECKING:
@@ -69,6 +70,9 @@ def _bad_references(connection: Connection) -> Iterator[str]:
 
 def _bad_names(connection: Connection) -> Iterator[str]:
     for kind, raw in connection.execute(_NAMES):
+        if raw is None:
+            yield f"The file is damaged: the name of a {kind} cannot be read."
+            continue
         try:
             check_name(raw.decode())
         except UnicodeDecodeError as error:
@@ -83,19 +87,19 @@ def _shown(raw: bytes) -> str:
 
 def backup(store: Store, path: str | os.PathLike[str]) -> None:
     """Copy the database to a new file."""
-    write_backup(path, lambda draft: store.read(copy_to, draft))
+    write_backup(path, lambda draft, target: store.read(copy_to, draft, target))
 
 
-def write_backup(path: str | os.PathLike[str], write: Callable[[Path], None]) -> None:
-    """Have a new file written, which has its name only when it is whole and on disk."""
+def write_backup(path: str | os.PathLike[str], write: Callable[[Path, Path], None]) -> None:
+    """Call ``write(draft, target)``; the file has its name only when it is whole and on disk."""
     target = Path(path).absolute()
     draft = target.with_name(f".{target.name}.{secrets.token_hex(4)}")
     try:
         if os.path.lexists(target):
             raise FileExistsError
-        os.close(os.open(draft, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
+        create_for_owner(draft)
         try:
-            write(draft)
+            write(draft, target)
             _sync(draft)
             _publish(draft, target)
         finally:
@@ -111,7 +115,10 @@ def write_backup(path: str | os.PathLike[str], write: Callable[[Path], None]) ->
 
 
 def copy_to(
-    connection: Connection, draft: Path, progress: Callable[[int, int, int], None] | None = None
+    connection: Connection,
+    draft: Path,
+    target: Path,
+    progress: Callable[[int, int, int], None] | None = None,
 ) -> None:
     """Copy to an empty file; ``progress(status, pages left, pages in all)`` is called on the way.
 
@@ -131,7 +138,7 @@ def copy_to(
             finally:
                 connection.execute("ROLLBACK")
         except sqlite.Error as error:
-            raise _failed(draft, sqlite.reason(error)) from error
+            raise _failed(target, sqlite.reason(error)) from error
 
 
 def _publish(draft: Path, target: Path) -> None:
@@ -142,7 +149,7 @@ def _publish(draft: Path, target: Path) -> None:
         raise
     except (OSError, NotImplementedError):
         # The file system knows no links: claim the name first, then put the draft in its place.
-        os.close(os.open(target, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
+        create_for_owner(target)
         draft.replace(target)
 
 

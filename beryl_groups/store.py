@@ -37,6 +37,7 @@ class Store:
         self.location = location
         self.busy_timeout = busy_timeout
         self.closed: str | None = None
+        self.abandoned = False
         self._writer = Writer(self)
         self._engine = create_engine(
             "sqlite://",
@@ -48,6 +49,7 @@ class Store:
         # as much as a read. All that are open, lent or idle, are in the set.
         self._idle: deque[Connection] = deque()
         self._connections: weakref.WeakSet[Connection] = weakref.WeakSet()
+        self._most_idle = _MOST_IDLE_CONNECTIONS
         self._opening = threading.RLock()
         fork.watch(self)
 
@@ -144,25 +146,34 @@ class Store:
     def paused(self) -> Iterator[bool]:
         """Have no connection open inside the block; give False where one could not be closed."""
         with ExitStack() as stack:
+            waiting = self.busy_timeout
             try:
                 stack.enter_context(self._writer.paused())
             except GroupError:
-                yield False
-                return
+                waiting = 0.0  # it is closed, or a transaction is open: no use to wait for more
             if not self._opening.acquire(timeout=self.busy_timeout):
                 yield False
                 return
             stack.callback(self._opening.release)
-            deadline = time.monotonic() + self.busy_timeout
+            self._most_idle = 0
+            stack.callback(setattr, self, "_most_idle", _MOST_IDLE_CONNECTIONS)
+            deadline = time.monotonic() + waiting
+            self._close_idle()
             while self._connections and time.monotonic() < deadline:
+                time.sleep(0.001)
                 self._close_idle()
-                time.sleep(0 if not self._connections else 0.001)
             yield not self._connections
 
     def abandon(self, reason: str) -> list[object]:
-        """Refuse every later call, and give up the connections without touching them."""
+        """Refuse every later call, and give up the connections without touching them.
+
+        Of the threads that held locks none is left in a forked child: the locks are made anew.
+        """
+        self.abandoned = True
         if self.closed is None:
             self.closed = reason
+        self._opening = threading.RLock()
+        self._writer.abandon(self.closed)
         return list(self._connections)
 
     def connect(self) -> Connection:
@@ -179,9 +190,8 @@ class Store:
             return connection
 
     def close_connection(self, connection: Connection) -> None:
-        with self._opening:
-            self._connections.discard(connection)
-            connection.close()
+        self._connections.discard(connection)
+        connection.close()
 
     def translated(self, error: Exception) -> Exception:
         """Return the error of ours that tells of an error of the driver, which is its cause."""
@@ -201,7 +211,7 @@ class Store:
             raise self.translated(error) from error
 
     def _give_back(self, connection: Connection) -> None:
-        if connection.lasting and len(self._idle) < _MOST_IDLE_CONNECTIONS:
+        if connection.lasting and len(self._idle) < self._most_idle:
             self._idle.append(connection)
         else:
             self.close_connection(connection)

@@ -9,7 +9,7 @@ import select
 import subprocess
 import sys
 import time
-from contextlib import contextmanager, redirect_stderr, redirect_stdout, suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -46,17 +46,15 @@ class Done:
 def call(*arguments: object, stdin: str | bytes = b"", encoding: str = "utf-8") -> Done:
     """Run a command in this process, with standard streams of its own."""
     raw = stdin.encode() if isinstance(stdin, str) else stdin
-    output, errors = (io.TextIOWrapper(io.BytesIO(), encoding, "strict") for _ in range(2))
-    with pytest.MonkeyPatch.context() as patch, redirect_stdout(output), redirect_stderr(errors):
-        patch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(raw), encoding))
+    output, errors = io.BytesIO(), io.BytesIO()
+    with pytest.MonkeyPatch.context() as patch:
+        for name, stream in (("stdin", io.BytesIO(raw)), ("stdout", output), ("stderr", errors)):
+            patch.setattr(sys, name, io.TextIOWrapper(stream, encoding, write_through=True))
         with pytest.raises(SystemExit) as ended:
             main([str(argument) for argument in arguments], prog_name="beryl-groups")
-    output.flush()
-    errors.flush()
-    code = ended.value.code
-    assert isinstance(code, int)
-    written = errors.buffer.getvalue().decode(encoding)  # type: ignore[attr-defined]
-    return Done(code, output.buffer.getvalue(), written)  # type: ignore[attr-defined]
+        code = ended.value.code
+        assert isinstance(code, int)
+        return Done(code, output.getvalue(), errors.getvalue().decode(encoding))
 
 
 def run(*arguments: object, stdin: str | bytes = b"", encoding: str = "utf-8") -> Done:

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 import click
 import pytest
 
+from beryl_groups import figures
 from beryl_groups.cli import main
-from beryl_groups.commandline import reading
 from tests.commandline import call, filled, in_bash, misuse, process, refusal, run
 from tests.processes import PATIENCE
 
@@ -178,7 +178,7 @@ def test_even_a_fault_of_the_program_is_a_sentence(
     def fail(*_: object) -> None:
         raise error
 
-    monkeypatch.setattr(reading.figures, "sizes", fail)
+    monkeypatch.setattr(figures, "sizes", fail)
 
     sentence = refusal("stats", path)
 

@@ -71,7 +71,7 @@ class Visit(GroupMethods):
 
     def backup(self, path: str, progress: Callable[[int, int, int], None]) -> None:
         maintenance.write_backup(
-            path, lambda draft: self.read(maintenance.copy_to, draft, progress)
+            path, lambda draft, target: self.read(maintenance.copy_to, draft, target, progress)
         )
 
 
