@@ -94,6 +94,17 @@ def _option(typed: str) -> str:
     return typed[: typed.index("=") + 1] if typed.startswith("--") and "=" in typed else ""
 
 
+def _joined(words: list[str], typed: str) -> tuple[list[str], str]:
+    """Return ``--option value`` as ``--option=value``, where the value is what is being typed.
+
+    click understands both, but in the first finds no argument in the line: for its parser the
+    option lacks its value, and that ends the parsing.
+    """
+    if words and words[-1].startswith("--") and words[-1] != "--" and not typed.startswith("-"):
+        return words[:-1], f"{words[-1]}={typed}"
+    return words, typed
+
+
 class Bash(ShellComplete):
     """Completion that leaves colons and quotes as bash wants them."""
 
@@ -103,7 +114,7 @@ class Bash(ShellComplete):
     def get_completion_args(self) -> tuple[list[str], str]:
         line = os.environ.get("_BERYL_GROUPS_LINE", "")
         *words, self._word = _bash_words(line, os.environ.get("_BERYL_GROUPS_BREAKS", ""))
-        return [word.text for word in words[1:]], self._word.text
+        return _joined([word.text for word in words[1:]], self._word.text)
 
     def format_completion(self, item: CompletionItem[Any]) -> str:
         word = self._word
@@ -123,7 +134,7 @@ class Zsh(ZshComplete):
     def get_completion_args(self) -> tuple[list[str], str]:
         words, typed = super().get_completion_args()
         self._before = _option(typed)
-        return words, typed
+        return _joined(words, typed)
 
     def format_completion(self, item: CompletionItem[str]) -> str:
         item.value = self._before + item.value
@@ -138,7 +149,7 @@ class Fish(FishComplete):
     def get_completion_args(self) -> tuple[list[str], str]:
         words, typed = super().get_completion_args()
         self._before = _option(typed)
-        return words, typed
+        return _joined(words, typed)
 
     def format_completion(self, item: CompletionItem[str]) -> str:
         item.value = self._before + item.value

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -39,11 +38,12 @@ def _names(
     """Return a function for click, which gives no name rather than an error."""
 
     def complete(context: click.Context, _parameter: click.Parameter, typed: str) -> list[str]:
-        database = os.path.expandvars(Path(context.params.get("database") or "").expanduser())
+        # The shell would have done this; and a Path would spoil a URL.
+        database = os.path.expandvars(os.path.expanduser(context.params.get("database") or ""))  # noqa: PTH111
         try:
             with reading(database) as visit:
                 found = list(find(visit, context.params.get("group") or "", typed))
-        except (GroupError, RuntimeError):  # the second where there is no home
+        except GroupError:
             return []
         return [name for name in found if is_bare(name)]  # the shells take a name a line
 
