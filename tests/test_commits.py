@@ -221,7 +221,6 @@ class GivingUpError(Exception):
 @pytest.mark.parametrize("gives_up", [False, True])
 def test_calls_that_waited_too_long_leave_nothing(path: Path, gives_up: bool) -> None:
     """Calls that a transaction keeps waiting are Busy after busy_timeout, and change nothing."""
-
     with beryl_groups.start(path, busy_timeout=0.2) as groups:
 
         def transact() -> None:

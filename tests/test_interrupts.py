@@ -1,0 +1,299 @@
+"""Ctrl-C in the middle of a call: at each step that the call makes, and at any time."""
+
+from __future__ import annotations
+
+import ctypes
+import gc
+import itertools
+import random
+import signal
+import sys
+import threading
+from contextlib import suppress
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+import beryl_groups
+from beryl_groups import Closed
+from tests.processes import PATIENCE, gather, in_thread, open_files, wait_until
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from concurrent.futures import Future
+    from types import FrameType
+
+    from beryl_groups import Groups
+
+PACKAGE = str(Path(beryl_groups.__file__).parent)
+
+
+def _c_function(name: str) -> Callable[..., Any]:
+    """Make a trace function of C's, which takes three objects, of one that takes nothing."""
+    return ctypes.PYFUNCTYPE(None, *[ctypes.py_object] * 3)((name, ctypes.pythonapi))
+
+
+class Interrupter:
+    """Interrupts what is called in the main thread, once, at a step of its way in the package.
+
+    A step is an operation of Python's. A trace function in Python would be interrupted itself.
+    This one is C's, so the interrupt comes where Python looks for signals next, as Ctrl-C does.
+    """
+
+    _set_interrupt = staticmethod(_c_function("PyErr_SetInterrupt"))
+
+    def __init__(self, step: int) -> None:
+        self._steps_to_go = step
+        self.interrupted = False
+
+    def call(self, function: Callable[[], object]) -> None:
+        """Call a function, and take the interrupt where it comes."""
+        signal.signal(signal.SIGINT, self._interrupt)
+        sys.settrace(self._trace)
+        try:
+            function()
+            for _ in range(3):  # the interrupt may still be on its way
+                pass
+        except KeyboardInterrupt:
+            pass
+        finally:
+            sys.settrace(None)
+
+    def _interrupt(self, _signal: int, _frame: FrameType | None) -> None:
+        sys.settrace(None)
+        self.interrupted = True
+        raise KeyboardInterrupt
+
+    def _trace(self, frame: FrameType, event: str, _argument: object) -> Any:
+        if not frame.f_code.co_filename.startswith(PACKAGE):
+            return None
+        frame.f_trace_opcodes = True
+        self._steps_to_go -= event == "opcode"
+        return self._trace if self._steps_to_go > 0 else self._set_interrupt
+
+
+def at_steps(attempt: Callable[[Interrupter], None], apart: int = 1) -> int:
+    """Have a call interrupted at one step after the other; it takes the same way each time."""
+    step = 1
+    while True:
+        interrupter = Interrupter(step)
+        attempt(interrupter)
+        if not interrupter.interrupted:
+            return step
+        step += apart
+
+
+def in_process(function: Callable[..., int], *arguments: object) -> None:
+    """Run a function in the main thread of a process, which has to find many steps."""
+    assert gather(function, [arguments]) >= [100]
+
+
+def whole(groups: Groups) -> bool:
+    """Tell whether the topics "a" and "b" are there, of which neither may be alone."""
+    topics = groups.topics("group") & {"a", "b"}
+    assert len(topics) != 1, "half of a call is there"
+    return bool(topics)
+
+
+def add_two(groups: Groups) -> None:
+    groups.add("group", "a", "b")
+
+
+def add_one_by_one(groups: Groups) -> None:
+    with groups.transaction() as transaction:
+        transaction.add("group", "a")
+        transaction.add("group", "b")
+
+
+def make_group(path: Path) -> None:
+    with beryl_groups.start(path) as groups:
+        groups.create("group")
+
+
+def interrupt_writes(path: Path, write: Callable[[Groups], None]) -> int:
+    found: set[bool] = set()
+
+    def attempt(interrupter: Interrupter) -> None:
+        with beryl_groups.start(path, synchronous="normal") as groups:
+            interrupter.call(partial(write, groups))
+            if interrupter.interrupted:
+                found.add(whole(groups))
+            in_thread(partial(groups.set_topics, "group", [])).result(PATIENCE)
+            add_one_by_one(groups)
+            groups.remove("group", "a", "b")
+
+    make_group(path)
+    steps = at_steps(attempt, apart=2)
+    with beryl_groups.start(path) as groups:
+        assert groups.check() == []
+    assert found == {False, True}, "no interrupt came before the commit, or none after it"
+    return steps
+
+
+@pytest.mark.parametrize("write", [add_two, add_one_by_one])
+def test_a_write_interrupted_at_any_step_is_whole_or_not_there(
+    path: Path, write: Callable[[Groups], None]
+) -> None:
+    """A write or a transaction that Ctrl-C ends is stored whole or not at all; others work."""
+    in_process(interrupt_writes, path, write)
+
+
+def interrupt_those_that_wait(path: Path) -> int:
+    """Interrupt a call that has waited for its turn, with another waiting behind it."""
+
+    def queued(number: int) -> bool:
+        return over.is_set() or len(groups._store._writer._queue) >= number
+
+    def hold() -> None:
+        with groups.transaction():
+            held.set()
+            wait_until(lambda: queued(1))
+            behind.append(in_thread(partial(groups.add, "group", "behind")))
+            wait_until(lambda: queued(2))
+
+    def attempt(interrupter: Interrupter) -> None:
+        held.clear()
+        over.clear()
+        holder = in_thread(hold)
+        assert held.wait(PATIENCE)
+        interrupter.call(partial(add_two, groups))
+        over.set()
+        holder.result(PATIENCE)
+        behind.pop().result(PATIENCE)
+        assert "behind" in groups.topics("group")
+        whole(groups)
+        groups.set_topics("group", [])
+
+    held, over = threading.Event(), threading.Event()
+    behind: list[Future[None]] = []
+    make_group(path)
+    with beryl_groups.start(path, busy_timeout=PATIENCE, synchronous="normal") as groups:
+        steps = at_steps(attempt)
+        assert groups.check() == []
+    return steps
+
+
+def test_a_call_interrupted_in_line_leaves_those_behind_it_served(path: Path) -> None:
+    """A call that Ctrl-C ends as it waits, leads or carries others out keeps nobody waiting."""
+    in_process(interrupt_those_that_wait, path)
+
+
+def interrupt_reads(path: Path) -> int:
+    def read(groups: Groups) -> None:
+        groups.topics("group")
+        groups.broadcast(lambda *_: None, "group", "event", None)
+
+    def attempt(interrupter: Interrupter) -> None:
+        with beryl_groups.start(path) as groups:
+            interrupter.call(partial(read, groups))
+            assert groups.topics("group") == {"kept"}
+            groups.add("group", "kept")
+
+    make_group(path)
+    with beryl_groups.start(path) as groups:
+        groups.add("group", "kept")
+    return at_steps(attempt, apart=2)
+
+
+def test_a_read_interrupted_at_any_step_leaves_the_handle_usable(path: Path) -> None:
+    """After a read or a broadcast that Ctrl-C ends the next calls work."""
+    in_process(interrupt_reads, path)
+
+
+def interrupt_backups(path: Path) -> int:
+    def attempt(interrupter: Interrupter) -> None:
+        with beryl_groups.start(path) as groups:
+            interrupter.call(lambda: groups.backup(target))
+        made = list(target.parent.iterdir())
+        assert made in ([], [target])
+        if made:
+            with beryl_groups.start(target) as copy:
+                assert list(copy) == ["group"]
+            target.unlink()
+
+    target = path.parent / "copies" / "copy.db"
+    target.parent.mkdir()
+    make_group(path)
+    return at_steps(attempt, apart=2)
+
+
+def test_a_backup_interrupted_at_any_step_leaves_a_whole_copy_or_none(path: Path) -> None:
+    """A backup that Ctrl-C ends leaves a copy that opens, or nothing at all."""
+    in_process(interrupt_backups, path)
+
+
+def interrupt_starts_and_closes(path: Path) -> int:
+    def attempt(interrupter: Interrupter) -> None:
+        handles: list[Groups] = []
+
+        def open_and_close() -> None:
+            handles.append(beryl_groups.start(path))
+            handles[0].close()
+
+        interrupter.call(open_and_close)
+        for groups in handles:
+            groups.close()
+            with pytest.raises(Closed):
+                groups.topics("group")
+        gc.collect()
+        assert not [name for name in open_files() if name.startswith(str(path))]
+
+    make_group(path)
+    gc.freeze()  # so that what is there already costs the collections nothing
+    steps = at_steps(attempt, apart=3)
+    with beryl_groups.start(path) as groups:
+        assert groups.check() == []
+    return steps
+
+
+def test_a_start_or_close_interrupted_at_any_step_leaves_nothing_open(path: Path) -> None:
+    """A start that Ctrl-C ends leaves no descriptor; nor does a close that is called again."""
+    in_process(interrupt_starts_and_closes, path)
+
+
+def interrupt_at_any_time(path: Path) -> int:
+    """Have a timer interrupt whatever the main thread does, beside two threads that write."""
+    chance = random.Random(11)
+    stop = threading.Event()
+    pending = False
+
+    def interrupt(_signal: int, _frame: FrameType | None) -> None:
+        nonlocal pending
+        if pending:
+            pending = False
+            raise KeyboardInterrupt
+
+    def write(worker: int) -> int:
+        for number in itertools.count():
+            if stop.is_set():
+                return number
+            groups.add("others", f"{worker}:{number}")
+        raise AssertionError
+
+    signal.signal(signal.SIGALRM, interrupt)
+    with beryl_groups.start(path, synchronous="normal") as groups:
+        groups.create("group")
+        groups.create("others")
+        workers = [in_thread(partial(write, worker)) for worker in range(2)]
+        for _ in range(1000):
+            with suppress(KeyboardInterrupt):
+                pending = True
+                signal.setitimer(signal.ITIMER_REAL, chance.uniform(1e-5, 2e-3))
+                add_one_by_one(groups)
+                while pending:
+                    groups.topics("group")
+            whole(groups)
+            groups.remove("group", "a", "b")
+        stop.set()
+        numbers = [worker.result(PATIENCE) for worker in workers]
+        written = {f"{worker}:{each}" for worker in range(2) for each in range(numbers[worker])}
+        assert groups.topics("others") == written
+        assert groups.check() == []
+    return 1000
+
+
+def test_interrupts_at_any_time_hurt_nobody(path: Path) -> None:
+    """A thousand real signals in one thread lose nothing of the others', and leave no half."""
+    in_process(interrupt_at_any_time, path)
