@@ -146,6 +146,13 @@ class Writer:
             if self._leader is None:
                 self._disconnect()
 
+    def abandon(self) -> None:
+        """Be as if never used, in a forked child that has none of the threads that wait here."""
+        self._mutex = threading.RLock()
+        self._queue.clear()
+        self._carried = []
+        self._connection = None
+
     def _call(self, work: Callable[[Connection], T] | None) -> _Call[T]:
         call = _Call(work, self._connections.busy_timeout)
         leader = self._leader

@@ -72,7 +72,7 @@ def time_zone_groups() -> dict[str, set[str]]:
         found[f"offset:{offset}"].add(zone)
     if not found:
         raise GroupError(
-            "This system has no time zone data for the demo: pip install 'beryl_groups[demo]'."
+            'This system has no time zone data for the demo: pip install "beryl_groups[demo]".'
         )
     return dict(found)
 

@@ -53,11 +53,11 @@ def start(
         raise ValueError(f'synchronous is "full" or "normal", not {synchronous!r}.')
     if math.isnan(busy_timeout) or busy_timeout < 0:
         raise ValueError(f"busy_timeout is a number of seconds, 0 or more, not {busy_timeout!r}.")
-    location = locate(database)
     if sqlite.driver.sqlite_version_info < sqlite.OLDEST_SQLITE:
         needed = ".".join(map(str, sqlite.OLDEST_SQLITE))
         reason = f"SQLite {needed} or newer is needed, this is {sqlite.driver.sqlite_version}"
-        raise StartFailed(location.shown, reason)
+        raise StartFailed(str(database), reason)
+    location = locate(database)
     store = Store(location, busy_timeout, synchronous)
     store.open()
     return Groups(store)

@@ -6,6 +6,7 @@ import os
 import shutil
 import sys
 import tempfile
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
@@ -33,7 +34,17 @@ class Location:
         return self.folder_to_remove is not None
 
     def has_wal(self) -> bool:
-        return Path(f"{self.path}-wal").exists()
+        return self._sidecar("-wal").exists()
+
+    def _sidecar(self, ending: str) -> Path:
+        return Path(self.path + ending)
+
+    def free_sidecars(self) -> None:
+        """Give the sidecar files the file's mode again, if they are from when it was read-only."""
+        for sidecar in (self._sidecar("-wal"), self._sidecar("-shm")):
+            if os.access(sidecar, os.F_OK) and not os.access(sidecar, os.W_OK):
+                with suppress(OSError):  # not the owner, or it has just gone
+                    sidecar.chmod(Path(self.path).stat().st_mode & 0o777)
 
     def uri(self, **parameters: str) -> str:
         """Return the file as SQLite takes it in a URI, which alone can say "do not create"."""
@@ -47,14 +58,13 @@ class Location:
         try:
             descriptor = os.open(self.path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600)
         except FileExistsError:
-            if Path(self.path).is_dir():
-                raise StartFailed(self.shown, "it is a folder") from None
+            self._refuse_what_is_no_file()
             return
         except FileNotFoundError as error:
             folder = str(Path(self.path).parent)
             raise StartFailed(self.shown, f"there is no folder {folder!r}") from error
         except (OSError, ValueError) as error:
-            if Path(self.path).exists():
+            if os.path.exists(self.path):  # noqa: PTH110 - Path.exists() raises where this does not
                 return
             raise StartFailed(self.shown, f"it cannot be created: {_reason(error)}") from error
         try:
@@ -62,6 +72,20 @@ class Location:
                 os.fchmod(descriptor, 0o600)  # whatever the umask took away
         finally:
             os.close(descriptor)
+
+    def _refuse_what_is_no_file(self) -> None:
+        path = Path(self.path)
+        try:
+            size = path.stat().st_size
+        except OSError as error:
+            reason = f"it is a link that leads nowhere ({_reason(error)})"
+            raise StartFailed(self.shown, reason) from error
+        if path.is_dir():
+            raise StartFailed(self.shown, "it is a folder")
+        if size == 1 and self.may_be_read() and path.read_bytes() != b"S":
+            # SQLite takes a file of one byte for an empty one: on some systems it writes an "S"
+            # to a new file itself (see unixFileSize in its source). Any other byte is a user's.
+            raise StartFailed(self.shown, "it is no SQLite database")
 
     def identity(self) -> tuple[int, int] | None:
         """Return what tells this file from every other, whatever its path; None without a file."""
@@ -129,6 +153,7 @@ def _memory() -> Location:
     try:
         shared = os.access(_SHARED_MEMORY, os.W_OK | os.X_OK)
         folder = tempfile.mkdtemp(prefix="beryl_groups-", dir=_SHARED_MEMORY if shared else None)
+        Path(folder).chmod(0o700)  # whatever the umask took away
     except OSError as error:
         raise StartFailed(MEMORY, _reason(error)) from error
     return Location(MEMORY, str(Path(folder) / "groups.db"), folder_to_remove=folder)

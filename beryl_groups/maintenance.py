@@ -67,6 +67,9 @@ def _bad_references(connection: Connection) -> Iterator[str]:
 
 def _bad_names(connection: Connection) -> Iterator[str]:
     for kind, raw in connection.execute(_NAMES):
+        if raw is None:
+            yield f"The file is damaged: the name of a {kind} cannot be read."
+            continue
         try:
             check_name(raw.decode())
         except UnicodeDecodeError as error:

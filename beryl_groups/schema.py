@@ -12,6 +12,7 @@ from importlib import resources
 from typing import TYPE_CHECKING, cast
 
 from sqlalchemy import create_engine, event
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import NullPool
 
 from beryl_groups import sqlite
@@ -32,19 +33,30 @@ SCRIPTS = "beryl_groups.migrations"
 _alembic = threading.Lock()  # Alembic keeps its environment in module globals
 
 
-def revision(connection: sqlite.Connection, location: Location) -> str | None:
-    """Return the revision of the file, None where it is empty, or raise `StartFailed`.
+def is_new(connection: sqlite.Connection, location: Location) -> bool:
+    """Tell whether the file is empty; raise `StartFailed` where it is not for us to use.
 
-    Call it in a transaction: what it reads belongs together.
+    Call it, and `revision`, in a transaction: what they read belongs together.
     """
+    (encoding,) = connection.execute("PRAGMA encoding").fetchone()
+    if encoding != "UTF-8":
+        reason = f"its text is encoded in {encoding}, which is not in code point order as UTF-8 is"
+        raise StartFailed(location.shown, reason)
     (application_id,) = connection.execute("PRAGMA application_id").fetchone()
+    if application_id == sqlite.APPLICATION_ID:
+        return False
     if application_id == 0:
         (objects,) = connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()
         if objects == 0:
-            return None
-    if application_id != sqlite.APPLICATION_ID:
-        reason = f"it belongs to another application (application_id {application_id})"
-        raise StartFailed(location.shown, reason)
+            return True
+    reason = f"it belongs to another application (application_id {application_id})"
+    raise StartFailed(location.shown, reason)
+
+
+def revision(connection: sqlite.Connection, location: Location) -> str | None:
+    """Return the revision of the file, None where it is empty, or raise `StartFailed`."""
+    if is_new(connection, location):
+        return None
     try:
         found = [row[0] for row in connection.execute("SELECT version_num FROM alembic_version")]
     except sqlite.Error as error:
@@ -91,6 +103,7 @@ def connect_to_upgrade(location: Location, busy_timeout: float) -> Iterator[Core
     event.listen(engine, "begin", lambda core: core.exec_driver_sql("BEGIN IMMEDIATE"))
     with engine.connect() as core:
         with core.begin():
+            is_new(_driver(core), location)
             yield core
         if not sqlite.use_wal(_driver(core), busy_timeout):
             raise StartFailed(location.shown, "its file system has no shared memory for WAL")
@@ -104,15 +117,21 @@ def _run(core: CoreConnection, location: Location, found: str | None) -> None:
     from alembic import command  # noqa: PLC0415
     from alembic.config import Config  # noqa: PLC0415
 
+    orphans_before = _orphans(core)
     config = Config()
     config.attributes["connection"] = core
     try:
         with resources.as_file(resources.files(SCRIPTS)) as folder:
             config.set_main_option("script_location", str(folder).replace("%", "%%"))
             command.upgrade(config, HEAD)
-        orphans = core.exec_driver_sql("PRAGMA foreign_key_check").fetchall()
-        if orphans:
-            raise ValueError(f"{len(orphans)} rows would refer to nothing")
+        # Those that an edit with foreign keys off has left are no fault of the migration.
+        if (orphans := _orphans(core) - orphans_before) > 0:
+            raise ValueError(f"{orphans} rows would refer to nothing")
     except Exception as error:
-        reason = f"the migration from {found or 'an empty file'} to {HEAD} failed: {error}"
+        cause = error.orig if isinstance(error, DBAPIError) else error
+        reason = f"the migration from {found or 'an empty file'} to {HEAD} failed: {cause}"
         raise StartFailed(location.shown, reason) from error
+
+
+def _orphans(core: CoreConnection) -> int:
+    return len(core.exec_driver_sql("PRAGMA foreign_key_check").fetchall())

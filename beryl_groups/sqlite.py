@@ -35,6 +35,8 @@ _MEANINGS = {
 }
 
 
+_READONLY_DIRECTORY = 1544  # https://www.sqlite.org/rescode.html#readonly_directory
+
 _CONTENDED = {driver.SQLITE_BUSY, driver.SQLITE_LOCKED}
 
 _WAL_RESET_FAULT = ((3, 7, 0), (3, 51, 2))
@@ -65,6 +67,7 @@ def open_connection(
     """Open the file to write, or to read where no more is allowed; never create it."""
     if not location.may_be_written():
         return _open_to_read(location, busy_timeout)
+    location.free_sidecars()
     connection = _connect(location, busy_timeout, Connection, mode="rw")
     try:
         _set_up(
@@ -76,9 +79,8 @@ def open_connection(
             f"checkpoint_fullfsync = {synchronous != 'off'}",
         )
     except Error as error:
-        if primary_code(error) != driver.SQLITE_CANTOPEN:
+        if not _lacks_sidecars(error):
             raise
-        # The sidecar files of WAL cannot be made: the folder may only be read.
         return _open_to_read(location, busy_timeout)
     return connection
 
@@ -94,7 +96,7 @@ def _open_to_read(location: Location, busy_timeout: float) -> Connection:
     try:
         return look(location, busy_timeout)
     except Error as error:
-        if primary_code(error) != driver.SQLITE_CANTOPEN or location.has_wal():
+        if not _lacks_sidecars(error) or location.has_wal():
             raise
     # No sidecar files and no way to make them, so nobody is writing
     # (https://www.sqlite.org/wal.html#readonly). The next look asks again.
@@ -123,6 +125,12 @@ def _set_up(connection: Connection, *settings: str) -> None:
     except Error:
         connection.close()
         raise
+
+
+def _lacks_sidecars(error: Error) -> bool:
+    """Tell whether the files beside one in WAL mode could not be made: the folder is read-only."""
+    code = getattr(error, "sqlite_errorcode", None)
+    return primary_code(error) == driver.SQLITE_CANTOPEN or code == _READONLY_DIRECTORY
 
 
 def wait_at_most(connection: Connection, seconds: float) -> None:

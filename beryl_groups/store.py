@@ -74,12 +74,18 @@ class Store:
             with closing(sqlite.look(location, busy_timeout)) as onlooker:
                 schema.read_revision(onlooker, location)
         connection = self.connect()
-        found = schema.read_revision(connection, location)
-        read_only = isinstance(connection, sqlite.ReadOnlyConnection)
-        if found == schema.HEAD and (read_only or sqlite.is_wal(connection)):
-            self._give_back(connection)
+        current = False
+        try:
+            found = schema.read_revision(connection, location)
+            read_only = isinstance(connection, sqlite.ReadOnlyConnection)
+            current = found == schema.HEAD and (read_only or sqlite.is_wal(connection))
+        finally:
+            if current:
+                self._give_back(connection)
+            else:
+                self.close_connection(connection)
+        if current:
             return
-        self.close_connection(connection)
         if read_only:
             raise StartFailed(
                 location.shown,
@@ -138,25 +144,31 @@ class Store:
     def paused(self) -> Iterator[bool]:
         """Have no connection open inside the block; give False where one could not be closed."""
         with ExitStack() as stack:
+            waiting = self.busy_timeout
             try:
                 stack.enter_context(self._writer.paused())
             except GroupError:
-                yield False
-                return
+                waiting = 0.0  # it is closed, or a transaction is open: no use to wait for more
             if not self._opening.acquire(timeout=self.busy_timeout):
                 yield False
                 return
             stack.callback(self._opening.release)
-            deadline = time.monotonic() + self.busy_timeout
+            deadline = time.monotonic() + waiting
+            self._close_idle()
             while self._connections and time.monotonic() < deadline:
+                time.sleep(0.001)
                 self._close_idle()
-                time.sleep(0 if not self._connections else 0.001)
             yield not self._connections
 
     def abandon(self, reason: str) -> list[object]:
-        """Refuse every later call, and give up the connections without touching them."""
+        """Refuse every later call, and give up the connections without touching them.
+
+        Of the threads that held locks none is left in a forked child: the locks are made anew.
+        """
         if self.closed is None:
             self.closed = reason
+        self._opening = threading.RLock()
+        self._writer.abandon()
         return list(self._connections)
 
     def connect(self) -> Connection:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from alembic import context
 
+from beryl_groups.errors import StartFailed
 from beryl_groups.location import locate
 from beryl_groups.schema import connect_to_upgrade
 from beryl_groups.tables import metadata
@@ -35,10 +36,13 @@ def run_from_the_command_line() -> None:
     path = context.get_x_argument(as_dictionary=True).get("database")
     if not path:
         raise SystemExit("Say which database: alembic -x database=PATH …")
-    location = locate(path)
-    location.create()
-    with connect_to_upgrade(location, busy_timeout=5.0) as connection:
-        run(connection)
+    try:
+        location = locate(path)
+        location.create()
+        with connect_to_upgrade(location, busy_timeout=5.0) as connection:
+            run(connection)
+    except StartFailed as refusal:
+        raise SystemExit(str(refusal)) from refusal
 
 
 if context.is_offline_mode():

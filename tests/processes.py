@@ -101,6 +101,18 @@ class Fork:
 
     def result(self, seconds: float = PATIENCE) -> Any:
         """Wait for the end of the child and return what its function returned."""
+        status, received = self._end(seconds)
+        assert status == 0, f"the forked child ended with the status {status}"
+        failure, result = pickle.loads(received)
+        assert failure is None, f"in the forked child:\n{failure}"
+        return result
+
+    def wait_killed(self, seconds: float = PATIENCE) -> None:
+        """Wait for a child that SIGKILL ends."""
+        status, _ = self._end(seconds)
+        assert os.waitstatus_to_exitcode(status) == -signal.SIGKILL
+
+    def _end(self, seconds: float) -> tuple[int, bytes]:
         received = bytearray()
         while True:
             ready, _, _ = select.select([self._reader], [], [], seconds)
@@ -114,10 +126,7 @@ class Fork:
             received += part
         os.close(self._reader)
         _, status = os.waitpid(self.pid, 0)
-        assert status == 0, f"the forked child ended with the status {status}"
-        failure, result = pickle.loads(bytes(received))
-        assert failure is None, f"in the forked child:\n{failure}"
-        return result
+        return status, bytes(received)
 
 
 def _run_in_child(function: Callable[[], object], writer: int) -> None:

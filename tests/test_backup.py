@@ -74,7 +74,7 @@ def test_a_copy_is_of_one_moment_while_others_write(groups: Groups, target: Path
     groups.add("left", *topics)
     stop = threading.Event()
     writers = [in_thread(partial(move_for_ever, groups, worker, stop)) for worker in range(4)]
-    seen = set()
+    seen: set[frozenset[str]] = set()
     try:
         for number in itertools.count():
             if number >= 10 and len(seen) > 3:  # so that others did write between the copies

@@ -157,7 +157,7 @@ def test_a_machine_without_time_zones_is_told_what_to_install(tmp_path: Path) ->
 
     assert done.stdout == ""
     assert done.stderr == (
-        "Error: This system has no time zone data for the demo: pip install 'beryl_groups[demo]'.\n"
+        'Error: This system has no time zone data for the demo: pip install "beryl_groups[demo]".\n'
     )
     assert list(tmp_path.iterdir()) == [tmp_path / "tzdata"]
 

@@ -1,0 +1,209 @@
+"""Every example in the documents is run, and prints what it says."""
+
+from __future__ import annotations
+
+import doctest
+import importlib
+import inspect
+import os
+import pkgutil
+import re
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+import beryl_groups
+from beryl_groups import Groups
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from types import ModuleType
+
+ROOT = Path(__file__).parent.parent
+README = ROOT / "README.md"
+
+FENCED = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+COMMAND = re.compile(r"^\$ (.+)\n((?:(?!\$ ).*\n)*)", re.MULTILINE)
+
+
+@dataclass(frozen=True)
+class Block:
+    """What stands between two fences, in which language, and in which line it begins."""
+
+    language: str
+    text: str
+    line: int
+
+
+def blocks(document: Path) -> list[Block]:
+    text = document.read_text(encoding="utf-8")
+    return [
+        Block(found[1], found[2], text.count("\n", 0, found.start(2)))
+        for found in FENCED.finditer(text)
+    ]
+
+
+def run_session(test: doctest.DocTest) -> None:
+    """Run the ``>>>`` lines of a block or a docstring, and fail with all that differs."""
+    report: list[str] = []
+    runner = doctest.DocTestRunner(optionflags=doctest.ELLIPSIS)
+    runner.run(test, out=report.append, clear_globs=False)
+    assert not report, "".join(report)
+
+
+def run_command(line: str, expected: str, folder: Path) -> None:
+    """Run a command as a reader would who has the package's environment active."""
+    programs = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+    done = subprocess.run(
+        ["bash", "-c", line],
+        cwd=folder,
+        env={**os.environ, "PATH": programs, "PYTHONUNBUFFERED": "1"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+    example = doctest.Example(line, expected)
+    checker = doctest.OutputChecker()
+    if not checker.check_output(expected, done.stdout, doctest.ELLIPSIS):
+        difference = checker.output_difference(example, done.stdout, doctest.ELLIPSIS)
+        raise AssertionError(f"$ {line}\n{difference}")
+
+
+class Reader:
+    """A reader who follows a document from top to bottom in one folder and one session."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.names: dict[str, Any] = {}
+
+    def follow(self, block: Block) -> None:
+        if block.language == "console":
+            for line, expected in COMMAND.findall(block.text):
+                run_command(line, expected, self.folder)
+        elif block.language == "python" and block.text.startswith(">>> "):
+            test = doctest.DocTestParser().get_doctest(
+                block.text, {}, README.name, str(README), block.line
+            )
+            test.globs = self.names
+            run_session(test)
+        elif block.language == "python":
+            name = re.match(r"# (\w+\.py)\n", block.text)
+            assert name, f"line {block.line}: neither a session nor a file with its name on top"
+            (self.folder / name[1]).write_text(block.text, encoding="utf-8")
+        else:
+            assert block.language == "sh", f"line {block.line}: nobody runs this block"
+
+
+@pytest.mark.skipif(shutil.which("sqlite3") is None, reason="needs the sqlite3 shell")
+def test_the_readme_does_what_it_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever follows the README from top to bottom sees what it shows."""
+    shutil.copy(README, tmp_path)
+    monkeypatch.chdir(tmp_path)
+    reader = Reader(tmp_path)
+    try:
+        for block in blocks(README):
+            reader.follow(block)
+    finally:
+        if (groups := reader.names.get("groups")) is not None:
+            groups.close()
+
+
+def test_every_file_of_the_readme_is_run() -> None:
+    """A script that the README shows is also started by it."""
+    text = README.read_text(encoding="utf-8")
+
+    for name in re.findall(r"^```python\n# (\w+\.py)$", text, re.MULTILINE):
+        assert f"\n$ python {name}\n" in text
+
+
+def test_the_readme_has_two_commands_for_a_fresh_clone() -> None:
+    """The demo and the tests are one line each, which CI takes from the README and runs."""
+    commands = [block.text for block in blocks(README) if block.language == "sh"]
+
+    assert [command.count("\n") for command in commands] == [1, 1]
+    assert commands[0].endswith("-m beryl_groups demo\n")
+    assert commands[1].endswith("-m pytest -q\n")
+
+
+def test_links_within_the_documents_lead_somewhere() -> None:
+    """A link to a heading or to a file finds it."""
+    for document in ROOT.glob("*.md"):
+        text = document.read_text(encoding="utf-8")
+        headings = re.findall(r"^#+ (.+)$", FENCED.sub("", text), re.MULTILINE)
+        anchors = {heading.lower().replace(" ", "-") for heading in headings}
+        for target in re.findall(r"\]\(([^)]+)\)", text):
+            if target.startswith("#"):
+                assert target[1:] in anchors, f"{document.name}: {target}"
+            elif "://" not in target:
+                assert (ROOT / target).exists(), f"{document.name}: {target}"
+
+
+def modules() -> Iterator[ModuleType]:
+    yield beryl_groups
+    for found in pkgutil.iter_modules(beryl_groups.__path__, "beryl_groups."):
+        # Alembic alone can import its environment, and a revision has no examples.
+        if found.name not in {"beryl_groups.migrations", "beryl_groups.__main__"}:
+            yield importlib.import_module(found.name)
+
+
+def docstrings() -> Iterator[doctest.DocTest]:
+    finder = doctest.DocTestFinder(exclude_empty=True)
+    for module in modules():
+        yield from (test for test in finder.find(module) if test.examples)
+
+
+@pytest.mark.parametrize("test", list(docstrings()), ids=lambda test: test.name)
+def test_the_examples_of_docstrings_do_what_they_say(
+    test: doctest.DocTest, groups: Groups, tmp_path: Path
+) -> None:
+    """Every example of a docstring prints what it shows.
+
+    It has ``groups``, a handle on a group of two topics, and ``folder``, an empty folder.
+    """
+    groups.create("team:engineering")
+    groups.add("team:engineering", "room:frontend", "room:backend")
+    folder = tmp_path / "folder"
+    folder.mkdir()
+
+    test.globs = {**test.globs, "beryl_groups": beryl_groups, "groups": groups, "folder": folder}
+    run_session(test)
+
+
+def public_things() -> Iterator[tuple[str, object]]:
+    """Give each public thing, and what is public in the classes among them."""
+    for name in beryl_groups.__all__:
+        thing = getattr(beryl_groups, name)
+        yield name, thing
+        if inspect.isclass(thing) and not issubclass(thing, Exception):
+            for attribute in dir(thing):
+                if not attribute.startswith("_"):
+                    yield f"{name}.{attribute}", inspect.getattr_static(thing, attribute)
+
+
+@pytest.mark.parametrize(("name", "thing"), list(public_things()))
+def test_what_is_public_has_a_docstring(name: str, thing: object) -> None:
+    """Every public class, function and method says in a sentence what it is or does."""
+    documented = inspect.getdoc(thing) or ""
+
+    assert documented.splitlines()[:1], name
+    assert documented.splitlines()[0].endswith((".", "?")), name
+
+
+@pytest.mark.parametrize(
+    ("name", "thing"),
+    [("start", beryl_groups.start)]
+    + [(name, thing) for name, thing in public_things() if name.startswith("Groups.")],
+)
+def test_every_method_has_an_example(name: str, thing: object) -> None:
+    """Every public method of a handle shows how it is called; another test runs the examples."""
+    examples = doctest.DocTestParser().get_examples(inspect.getdoc(thing) or "")
+    call = f"{name.rpartition('.')[2]}("
+
+    assert any(call in example.source for example in examples), name
