@@ -36,8 +36,8 @@ def connect(url: str, *, timeout: float = 10.0) -> Iterator[Callable[[str, str, 
 
     >>> with connect("stdout:") as channels:
     ...     groups.broadcast(channels, "team:engineering", "deploy_started", {"env": "prod"})
-    room:backend	deploy_started	{"env": "prod"}
-    room:frontend	deploy_started	{"env": "prod"}
+    room:backend...deploy_started...{"env": "prod"}
+    room:frontend...deploy_started...{"env": "prod"}
     """
     if not timeout > 0:
         raise ValueError(f"timeout is a number of seconds above 0, not {timeout!r}.")

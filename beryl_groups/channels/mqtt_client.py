@@ -41,13 +41,6 @@ def mqtt(
     ``body(event, payload)``, and ``topic(topic, event)`` for another topic. Where the client is
     not connected, a message of QoS 0 is lost and raises `SendFailed`; one of QoS 1 or 2 waits in
     the client until it is. A topic that MQTT cannot carry raises ``ValueError``.
-
-    >>> tasmota = mqtt(  # doctest: +SKIP
-    ...     client,
-    ...     topic=lambda topic, event: f"cmnd/{topic}/{event}",
-    ...     body=lambda event, payload: payload,
-    ... )
-    >>> groups.broadcast(tasmota, "plugs", "POWER", "ON")  # doctest: +SKIP
     """
     if qos not in {0, 1, 2}:
         raise ValueError(f"qos is 0, 1 or 2, not {qos!r}.")

@@ -51,10 +51,6 @@ def redis(
     ``body(event, payload)``, and ``topic(topic, event)`` for another topic. A pipeline of the
     client serves as well: what is published waits there for its ``execute()``, and all goes in
     one round trip. With a client of ``redis.asyncio`` the callback is async.
-
-    >>> with client.pipeline(transaction=False) as pipeline:  # doctest: +SKIP
-    ...     groups.broadcast(redis(pipeline), "team", "deploy_started", {"env": "prod"})
-    ...     pipeline.execute()
     """
     to = topic
 
