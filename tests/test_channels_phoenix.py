@@ -125,14 +125,15 @@ def test_an_async_send_gives_an_async_callback(teams: Groups, served: tuple[str,
         assert [until_end() for until_end in clients] == EXPECTED
 
 
+@pytest.mark.parametrize("payload", [object(), float("nan"), "\ud800"])
 def test_a_payload_that_json_cannot_carry_is_logged_for_each_topic(
-    teams: Groups, served: tuple[str, Sockets], caplog: pytest.LogCaptureFixture
+    teams: Groups, served: tuple[str, Sockets], caplog: pytest.LogCaptureFixture, payload: object
 ) -> None:
     """It is one record for each topic, and nothing is sent."""
     url, sockets = served
     push = phoenix(sockets.send)
     with client(url, "room:ä", "room:b") as until_end:
-        teams.broadcast(push, "design", "e", object())
+        teams.broadcast(push, "design", "e", payload)
         push("end", "end", {})
         assert until_end() == []
     assert len(caplog.records) == 2
