@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import pytest
 
 from beryl_groups.channels import SendFailed, mqtt
-from tests.processes import wait_until
+from tests.processes import PATIENCE, wait_until
 from tests.servers import HOST, MqttSubscriber, Server, mosquitto, mqtt_client
 
 if TYPE_CHECKING:
@@ -44,6 +44,11 @@ def connected(port: int) -> Iterator[Client]:
 def end(client: Client) -> None:
     """Tell the subscribers that nothing more comes: what was sent before has come before."""
     client.publish("end", b"", qos=2)
+
+
+def wait_for_broker(client: Client) -> None:
+    """Wait until the broker has all that was sent so far."""
+    client.publish("unheard", b"", qos=1).wait_for_publish(PATIENCE)
 
 
 @pytest.fixture
@@ -81,12 +86,14 @@ def test_a_retained_event_reaches_who_subscribes_later(teams: Groups, broker: Se
     with connected(broker.port) as client:
         teams.broadcast(mqtt(client, qos=1, retain=True), "design", "level", 7)
         teams.broadcast(mqtt(client, qos=1), "build", "level", 8)
+        wait_for_broker(client)
         with MqttSubscriber(broker.port, "room/#") as late:
             end(client)
             received = sorted(late.until_end())
         # An empty body makes the broker forget.
         forget = mqtt(client, qos=1, retain=True, body=lambda event, payload: b"")
         teams.broadcast(forget, "design", "level", None)
+        wait_for_broker(client)
         with MqttSubscriber(broker.port, "room/#") as later:
             end(client)
             assert later.until_end() == []
