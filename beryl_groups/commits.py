@@ -66,6 +66,9 @@ class _Call(Generic[T]):
         except GroupError as refusal:
             self.error = refusal
 
+    def time_left(self) -> float:
+        return min(max(self.deadline - time.monotonic(), 0), threading.TIMEOUT_MAX)
+
     def answer(self, error: Exception) -> None:
         self.error, self.done = error, True
 
@@ -109,14 +112,15 @@ class Writer:
         call: _Call[None] = self._call(None)
         try:
             self._lead(call)
-            with self._translating():
-                connection = self._begin(call)
-            yield connection
-            with self._translating():
-                self._commit(connection, [call])
-        except StorageFailed as error:
-            self._roll_back(error)
-            raise
+            try:
+                with self._translating():
+                    connection = self._begin(call)
+                yield connection
+                with self._translating():
+                    self._commit(connection, [call])
+            except StorageFailed as error:
+                self._roll_back(error)
+                raise
         finally:
             try:
                 self._leave(call)
@@ -146,12 +150,13 @@ class Writer:
             if self._leader is None:
                 self._disconnect()
 
-    def abandon(self) -> None:
-        """Be as if never used, in a forked child that has none of the threads that wait here."""
+    def abandon(self, reason: str) -> None:
+        """Refuse everyone, in a forked child that has none of the threads that wait here."""
         self._mutex = threading.RLock()
+        self._closed = reason
+        self._leader = self._connection = None
         self._queue.clear()
         self._carried = []
-        self._connection = None
 
     def _call(self, work: Callable[[Connection], T] | None) -> _Call[T]:
         call = _Call(work, self._connections.busy_timeout)
@@ -174,7 +179,7 @@ class Writer:
             call.wake = threading.Lock()
             call.wake.acquire()
             self._queue.append(call)
-        wait = call.deadline - time.monotonic()
+        wait = call.time_left()
         while True:
             in_time = call.wake.acquire(timeout=wait)
             with self._mutex:
@@ -188,7 +193,7 @@ class Writer:
                 if waiting and not in_time:
                     raise self._connections.busy()
                 # A call that a leader carries has its answer when that leader's commit ends.
-                wait = max(call.deadline - time.monotonic(), 0) if waiting else -1
+                wait = call.time_left() if waiting else -1
 
     def _carry_out(self, call: _Call[Any]) -> None:
         """Do the call and all that wait, together; or alone, where one spoils it for the others."""
@@ -242,7 +247,7 @@ class Writer:
             connection.execute("BEGIN IMMEDIATE")
             return connection
         # It has waited for other threads: only what is left of its time is for other processes.
-        sqlite.wait_at_most(connection, call.deadline - time.monotonic())
+        sqlite.wait_at_most(connection, call.time_left())
         try:
             connection.execute("BEGIN IMMEDIATE")
         finally:
@@ -250,6 +255,8 @@ class Writer:
         return connection
 
     def _commit(self, connection: Connection, batch: list[_Call[Any]]) -> None:
+        if connection is not self._connection:
+            raise Closed(self._closed or "The connection is gone.")
         self._committing = batch
         try:
             connection.execute("COMMIT")

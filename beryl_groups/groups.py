@@ -147,8 +147,18 @@ class Groups(GroupMethods):
         return self._store.read(maintenance.problems)
 
     def close(self) -> None:
-        """Close the handle; later calls raise `Closed`. To close it twice is fine."""
-        self._store.close("The handle has been closed: open the database again with start().")
+        """Close the handle; later calls raise `Closed`. To close it twice is fine.
+
+        A call of another thread that is under way ends as it would have, or raises `Closed`.
+
+        >>> handle = beryl_groups.start(":memory:")
+        >>> handle.close()
+        >>> handle.create("too late")
+        Traceback (most recent call last):
+            ...
+        beryl_groups.errors.Closed: The handle has been closed: open it again with start().
+        """
+        self._store.close("The handle has been closed: open it again with start().")
 
     def __enter__(self) -> Self:
         return self

@@ -56,7 +56,7 @@ class Location:
     def create(self) -> None:
         """Make the file where there is none, for its owner alone; sidecars get the same mode."""
         try:
-            descriptor = os.open(self.path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600)
+            create_for_owner(self.path)
         except FileExistsError:
             self._refuse_what_is_no_file()
             return
@@ -67,11 +67,6 @@ class Location:
             if os.path.exists(self.path):  # noqa: PTH110 - Path.exists() raises where this does not
                 return
             raise StartFailed(self.shown, f"it cannot be created: {_reason(error)}") from error
-        try:
-            if hasattr(os, "fchmod"):
-                os.fchmod(descriptor, 0o600)  # whatever the umask took away
-        finally:
-            os.close(descriptor)
 
     def _refuse_what_is_no_file(self) -> None:
         path = Path(self.path)
@@ -105,6 +100,16 @@ class Location:
         """Remove what ``":memory:"`` left; a file that was asked for stays."""
         if self.folder_to_remove is not None:
             shutil.rmtree(self.folder_to_remove, ignore_errors=True)
+
+
+def create_for_owner(path: str | os.PathLike[str]) -> None:
+    """Make an empty file for its owner alone, where there is nothing of that name."""
+    descriptor = os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600)
+    try:
+        if hasattr(os, "fchmod"):
+            os.fchmod(descriptor, 0o600)  # whatever the umask took away
+    finally:
+        os.close(descriptor)
 
 
 def locate(database: str | os.PathLike[str] | URL) -> Location:

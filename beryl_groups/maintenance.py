@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from beryl_groups import sqlite
 from beryl_groups.errors import InvalidName, StorageFailed
+from beryl_groups.location import create_for_owner
 from beryl_groups.names import check_name
 
 if TYPE_CHECKING:
@@ -89,9 +90,9 @@ def backup(store: Store, path: str | os.PathLike[str]) -> None:
     try:
         if os.path.lexists(target):
             raise FileExistsError
-        os.close(os.open(draft, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
+        create_for_owner(draft)
         try:
-            store.read(_copy, draft)
+            store.read(_copy, draft, target)
             _sync(draft)
             _publish(draft, target)
         finally:
@@ -106,7 +107,7 @@ def backup(store: Store, path: str | os.PathLike[str]) -> None:
         raise _failed(target, sqlite.reason(error)) from error
 
 
-def _copy(connection: Connection, draft: Path) -> None:
+def _copy(connection: Connection, draft: Path, target: Path) -> None:
     with closing(sqlite.driver.connect(draft, isolation_level=None)) as copy:
         # The draft has no name yet that anyone would open: one sync at the end is enough.
         copy.execute("PRAGMA synchronous = OFF")
@@ -114,7 +115,7 @@ def _copy(connection: Connection, draft: Path) -> None:
         try:
             connection.backup(copy)
         except sqlite.Error as error:
-            raise _failed(draft, sqlite.reason(error)) from error
+            raise _failed(target, sqlite.reason(error)) from error
 
 
 def _publish(draft: Path, target: Path) -> None:
@@ -125,7 +126,7 @@ def _publish(draft: Path, target: Path) -> None:
         raise
     except (OSError, NotImplementedError):
         # The file system knows no links: claim the name first, then put the draft in its place.
-        os.close(os.open(target, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
+        create_for_owner(target)
         draft.replace(target)
 
 

@@ -135,7 +135,7 @@ def _lacks_sidecars(error: Error) -> bool:
 
 def wait_at_most(connection: Connection, seconds: float) -> None:
     """Set how long the connection waits for another writer from now on."""
-    milliseconds = min(max(round(seconds * 1000), 0), _MOST_MILLISECONDS)
+    milliseconds = round(min(max(seconds * 1000, 0), _MOST_MILLISECONDS))
     connection.execute(f"PRAGMA busy_timeout = {milliseconds}").fetchall()
 
 

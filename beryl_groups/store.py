@@ -37,6 +37,7 @@ class Store:
         self.location = location
         self.busy_timeout = busy_timeout
         self.closed: str | None = None
+        self.abandoned = False
         self._writer = Writer(self)
         self._engine = create_engine(
             "sqlite://",
@@ -48,6 +49,7 @@ class Store:
         # as much as a read. All that are open, lent or idle, are in the set.
         self._idle: deque[Connection] = deque()
         self._connections: weakref.WeakSet[Connection] = weakref.WeakSet()
+        self._most_idle = _MOST_IDLE_CONNECTIONS
         self._opening = threading.RLock()
         fork.watch(self)
 
@@ -153,6 +155,8 @@ class Store:
                 yield False
                 return
             stack.callback(self._opening.release)
+            self._most_idle = 0
+            stack.callback(setattr, self, "_most_idle", _MOST_IDLE_CONNECTIONS)
             deadline = time.monotonic() + waiting
             self._close_idle()
             while self._connections and time.monotonic() < deadline:
@@ -165,10 +169,11 @@ class Store:
 
         Of the threads that held locks none is left in a forked child: the locks are made anew.
         """
+        self.abandoned = True
         if self.closed is None:
             self.closed = reason
         self._opening = threading.RLock()
-        self._writer.abandon()
+        self._writer.abandon(self.closed)
         return list(self._connections)
 
     def connect(self) -> Connection:
@@ -185,9 +190,8 @@ class Store:
             return connection
 
     def close_connection(self, connection: Connection) -> None:
-        with self._opening:
-            self._connections.discard(connection)
-            connection.close()
+        self._connections.discard(connection)
+        connection.close()
 
     def translated(self, error: Exception) -> Exception:
         """Return the error of ours that tells of an error of the driver, which is its cause."""
@@ -207,7 +211,7 @@ class Store:
             raise self.translated(error) from error
 
     def _give_back(self, connection: Connection) -> None:
-        if connection.lasting and len(self._idle) < _MOST_IDLE_CONNECTIONS:
+        if connection.lasting and len(self._idle) < self._most_idle:
             self._idle.append(connection)
         else:
             self.close_connection(connection)

@@ -39,6 +39,8 @@ class Transaction(GroupMethods):
         self, operation: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs
     ) -> T:
         with self._lock:
+            if self._store.abandoned:
+                self._store.refuse_if_closed()
             if self._over:
                 raise Closed("The transaction is over: its block has been left.")
             self.refuse_if_failed()

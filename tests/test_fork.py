@@ -268,7 +268,7 @@ def test_forks_beside_threads_that_read_wait_for_none(path: Path) -> None:
         while not stop.is_set():
             assert groups.topics("group") >= {"a"}
 
-    with beryl_groups.start(path, busy_timeout=PATIENCE) as groups:
+    with beryl_groups.start(path, busy_timeout=10) as groups:
         make_group(groups)
         readers = [in_thread(read) for _ in range(3)]
         for turn in range(20):
