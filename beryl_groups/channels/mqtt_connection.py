@@ -24,6 +24,9 @@ _MOST_UNCONFIRMED = 1000
 @contextmanager
 def connected(url: SplitResult, timeout: float) -> Iterator[Callable[[str, str, Any], None]]:
     """Give a callback that sends with QoS 1, and wait at the end until all is confirmed."""
+    if url.path.strip("/") or url.query or url.fragment:
+        raise ValueError("An MQTT URL is mqtt://host:port, with nothing after it.")
+    host, port = url.hostname or "localhost", url.port or 1883
     try:
         from paho.mqtt.client import Client  # noqa: PLC0415 - it comes with the extra
         from paho.mqtt.enums import CallbackAPIVersion  # noqa: PLC0415
@@ -31,13 +34,11 @@ def connected(url: SplitResult, timeout: float) -> Iterator[Callable[[str, str, 
         raise SendFailed(
             "paho-mqtt, which sends to mqtt:, is not here: pip install 'beryl_groups[mqtt]'."
         ) from error
-    if url.path.strip("/") or url.query or url.fragment:
-        raise ValueError("An MQTT URL is mqtt://host:port, with nothing after it.")
     client = Client(CallbackAPIVersion.VERSION2)
     client.reconnect_delay_set(1, 1)  # it may else wait for longer than the block does
     if url.username is not None:
         client.username_pw_set(unquote(url.username), unquote(url.password or ""))
-    session = _Session(client, url.hostname or "localhost", url.port or 1883, timeout)
+    session = _Session(client, host, port, timeout)
     try:
         session.open()
         yield session.send

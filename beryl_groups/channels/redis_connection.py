@@ -23,6 +23,7 @@ _MOST_WAITING = 1000
 @contextmanager
 def connected(url: SplitResult, timeout: float) -> Iterator[Callable[[str, str, Any], None]]:
     """Give a callback that sends in the background, and wait at the end until Redis has all."""
+    where = f"Redis at {url.hostname or 'localhost'}:{url.port or 6379}"
     try:
         import redis  # noqa: PLC0415 - it comes with the extra
         from redis.backoff import NoBackoff  # noqa: PLC0415
@@ -31,7 +32,6 @@ def connected(url: SplitResult, timeout: float) -> Iterator[Callable[[str, str, 
         raise SendFailed(
             "redis-py, which sends to redis:, is not here: pip install 'beryl_groups[redis]'."
         ) from error
-    where = f"Redis at {url.hostname or 'localhost'}:{url.port or 6379}"
     # Without tries of its own: they would last for several times the timeout.
     client = redis.Redis.from_url(
         url.geturl(),
