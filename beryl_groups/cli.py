@@ -67,9 +67,10 @@ class _Commands(click.Group):
             raise
         except Exception as error:
             if isinstance(error, OSError) and output.is_closed_pipe(error):
-                output.discard()
                 raise _ReaderGone("") from error
             raise click.ClickException(_unforeseen(error)) from error
+        finally:
+            output.settle()
         if status:
             ctx.exit(status)
         return None

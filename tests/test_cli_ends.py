@@ -193,6 +193,18 @@ def test_long_work_shows_progress_on_a_terminal(
         assert "100%" in shown
 
 
+def test_a_sentence_has_a_line_of_its_own_below_the_bar(path: Path, tmp_path: Path) -> None:
+    """What fails on a terminal leaves the bar as far as it came, and the cursor below it."""
+    file = tmp_path / "groups.jsonl"
+    file.write_text('{"group": "team", "topics": []}\n{}\n')
+    with terminal() as screen, process("import", path, file, stderr=screen.there) as started:
+        assert started.wait(PATIENCE) == 1
+        *bar, sentence, end = screen.drain().split("\n")
+    assert "Reading  [" in "".join(bar)
+    assert sentence.startswith("Error: Nothing was imported, for line 2 of ")
+    assert end == ""
+
+
 @pytest.mark.parametrize("label", ["Exporting", "Importing", "Copying"])
 def test_where_there_is_no_terminal_there_is_no_progress(
     label: str, commands: dict[str, list[object]]

@@ -32,9 +32,12 @@ _BUSY_TIMEOUT = 5.0
 class Visit(GroupMethods):
     """The methods that read, on one connection to a file that is there."""
 
-    def __init__(self, connection: sqlite.Connection, location: Location) -> None:
+    def __init__(
+        self, connection: sqlite.Connection, location: Location, state: tuple[int, ...]
+    ) -> None:
         self.connection = connection
         self.location = location
+        self._state = state
         self.on_the_way: Callable[[], None] = lambda: None
         self.revision = schema.read_revision(connection, location)
 
@@ -66,29 +69,39 @@ class Visit(GroupMethods):
     ) -> None:
         deliver(channels, group, topics, event, payload)
 
+    def backup(self, path: str, progress: Callable[[int, int, int], None]) -> None:
+        def write(draft: Path, target: Path) -> None:
+            self.read(maintenance.copy_to, draft, target, progress)
+            self.refuse_if_moved()
+
+        maintenance.write_backup(path, write)
+
+    def refuse_if_moved(self) -> None:
+        """Raise where a file that is read without locks has been written meanwhile."""
+        if isinstance(self.connection, sqlite.SettledConnection) and (
+            _state(self.location) != self._state
+        ):
+            raise StorageFailed(
+                f"The database {self.location.shown!r} may only be read here, and was written "
+                "while it was: what was read may be wrong, so read it again."
+            )
+
     def close(self) -> None:
         self.connection.close()
-
-    def backup(self, path: str, progress: Callable[[int, int, int], None]) -> None:
-        maintenance.write_backup(
-            path, lambda draft, target: self.read(maintenance.copy_to, draft, target, progress)
-        )
 
 
 @contextmanager
 def reading(database: str, *, any_revision: bool = False) -> Iterator[Visit]:
     """Give the groups of a file that is there and, unless told otherwise, current."""
-    location = _file(database)
-    before = _state(location)
-    with closing(_visit(location)) as visit:
+    with closing(_visit(_file(database))) as visit:
         if not any_revision:
             _refuse_old(visit)
         try:
             yield visit
         except StorageFailed:
-            _refuse_moved(visit, before)
+            visit.refuse_if_moved()
             raise
-        _refuse_moved(visit, before)
+        visit.refuse_if_moved()
 
 
 def writing(database: str, *, make: bool = False) -> Groups:
@@ -132,6 +145,7 @@ def _state(location: Location) -> tuple[int, ...]:
 
 
 def _visit(location: Location) -> Visit:
+    state = _state(location)
     try:
         if location.has_wal():
             # Closing a connection may move what a WAL holds into the file, whose it may not be.
@@ -139,7 +153,7 @@ def _visit(location: Location) -> Visit:
                 schema.read_revision(onlooker, location)
         connection = sqlite.open_for_a_visit(location, _BUSY_TIMEOUT)
         try:
-            return Visit(connection, location)
+            return Visit(connection, location, state)
         except BaseException:
             connection.close()
             raise
@@ -154,15 +168,4 @@ def _refuse_old(visit: Visit) -> None:
             visit.location.shown,
             f"its schema has to be brought from {visit.revision or 'nothing'} to {schema.HEAD} "
             "first, which 'beryl-groups upgrade' does",
-        )
-
-
-def _refuse_moved(visit: Visit, before: tuple[int, ...]) -> None:
-    """Raise where a file that was read without locks has been written meanwhile."""
-    if isinstance(visit.connection, sqlite.SettledConnection) and (
-        _state(visit.location) != before
-    ):
-        raise StorageFailed(
-            f"The database {visit.location.shown!r} may only be read here, and was written while "
-            "it was: what was read may be wrong, so read it again."
         )

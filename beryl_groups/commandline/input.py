@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import codecs
+import os
+import stat
 import sys
 from contextlib import nullcontext
 from pathlib import Path
@@ -15,7 +17,7 @@ from beryl_groups.errors import InvalidName
 from beryl_groups.names import check_name
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
     from contextlib import AbstractContextManager
 
 STANDARD_INPUT = "-"
@@ -38,11 +40,20 @@ def opened(file: str) -> AbstractContextManager[BinaryIO]:
         raise click.ClickException(f"The file {file!r} cannot be read: {reason}.") from error
 
 
+def size(stream: BinaryIO) -> int | None:
+    """Return how many bytes there are to read; None for what is no file."""
+    try:
+        status = os.fstat(stream.fileno())
+    except OSError:
+        return None
+    return status.st_size if stat.S_ISREG(status.st_mode) else None
+
+
 def shown(file: str) -> str:
     return "standard input" if file == STANDARD_INPUT else repr(file)
 
 
-def lines(stream: BinaryIO, encoding: str = "utf-8") -> Iterator[tuple[int, str]]:
+def lines(stream: Iterable[bytes], encoding: str = "utf-8") -> Iterator[tuple[int, str]]:
     """Give each line that is not empty with its number, or raise `BadLine`."""
     for number, raw in enumerate(stream, 1):
         line = raw.removeprefix(codecs.BOM_UTF8) if number == 1 else raw

@@ -68,7 +68,16 @@ def flush() -> None:
             raise _failed(error) from error
 
 
-def discard() -> None:
+def settle() -> None:
+    """Have what was written before an error leave the process, and lose what cannot."""
+    with suppress(OSError):
+        if sys.stdout is not None:
+            sys.stdout.flush()
+        return
+    _discard()
+
+
+def _discard() -> None:
     """Lose what could not be written: the interpreter tries again at its end, and complains."""
     with suppress(OSError, ValueError):
         nowhere = os.open(os.devnull, os.O_WRONLY)
@@ -86,7 +95,6 @@ def is_closed_pipe(error: OSError) -> bool:
 def _failed(error: OSError) -> OSError | click.ClickException:
     if is_closed_pipe(error):
         return error
-    discard()
     return click.ClickException(
         f"Standard output cannot be written: {sentence(error.strerror or error)}."
     )

@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import click
 
 from beryl_groups import figures
 from beryl_groups.commandline import parameters
 from beryl_groups.commandline.database import reading, writing
-from beryl_groups.commandline.input import BadLine, lines, opened, shown
+from beryl_groups.commandline.input import BadLine, lines, opened, shown, size
 from beryl_groups.commandline.output import Output
 from beryl_groups.commandline.progress import steps
 from beryl_groups.names import check_name, check_names
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable, Iterator
 
 _SHAPE = 'it is not of the form {"group": "NAME", "topics": ["TOPIC", ...]}'
 
@@ -55,8 +55,11 @@ def import_(database: str, file: str) -> None:
     database is made where there is none. "-" reads standard input.
     """
     try:
-        with opened(file) as stream:
-            wanted = _parsed(lines(stream))
+        with (
+            opened(file) as stream,
+            steps("Reading", hidden=size(stream) is None) as progress,
+        ):
+            wanted = _parsed(lines(_tracked(stream, progress)))
     except BadLine as error:
         raise click.ClickException(
             f"Nothing was imported, for line {error.number} of {shown(file)} is bad: "
@@ -73,6 +76,15 @@ def import_(database: str, file: str) -> None:
                 transaction.create(group)
             transaction.set_topics(group, topics)
             progress(done, len(wanted))
+
+
+def _tracked(stream: BinaryIO, progress: Callable[[int, int], None]) -> Iterator[bytes]:
+    """Give the lines of a stream, and tell how much of it has been read."""
+    total, done = size(stream), 0
+    for line in stream:
+        done += len(line)
+        progress(done, total or done)
+        yield line
 
 
 def _parsed(numbered: Iterable[tuple[int, str]]) -> dict[str, list[str]]:
