@@ -59,16 +59,10 @@ class _Commands(click.Group):
         try:
             status = super().invoke(ctx)
             output.flush()
-        except GroupError as error:
-            raise click.ClickException(sentence(error)) from error
-        except KeyboardInterrupt as interrupt:
-            raise _Interrupted("Interrupted.") from interrupt
         except (click.ClickException, click.exceptions.Exit, click.Abort):
             raise
-        except Exception as error:
-            if isinstance(error, OSError) and output.is_closed_pipe(error):
-                raise _ReaderGone("") from error
-            raise click.ClickException(_unforeseen(error)) from error
+        except (Exception, KeyboardInterrupt) as error:
+            raise _ending(error) from error
         finally:
             output.settle()
         if status:
@@ -76,15 +70,31 @@ class _Commands(click.Group):
         return None
 
 
-def _unforeseen(error: Exception) -> str:
-    *_, last = traceback.extract_tb(error.__traceback__)
+def _ending(error: BaseException) -> click.ClickException:
+    """Return how the program ends for an error that no command has told of itself."""
+    if _is_of_an_interrupt(error):
+        return _Interrupted("Interrupted.")
+    if isinstance(error, GroupError):
+        return click.ClickException(sentence(error))
+    if isinstance(error, OSError) and output.is_closed_pipe(error):
+        return _ReaderGone("")
     kind = type(error).__name__
     if isinstance(error, OSError | MemoryError):
-        return f"{kind}: {sentence(error)}"
-    return (
+        return click.ClickException(f"{kind}: {sentence(error)}")
+    *_, last = traceback.extract_tb(error.__traceback__)
+    return click.ClickException(
         f"This is a fault of beryl-groups, please report it: {kind} in {last.name}, line "
         f"{last.lineno} of {last.filename}: {sentence(error)}"
     )
+
+
+def _is_of_an_interrupt(error: BaseException | None) -> bool:
+    """Tell whether it began with Ctrl-C, even if something failed on the way out."""
+    while error is not None:
+        if isinstance(error, KeyboardInterrupt):
+            return True
+        error = error.__context__
+    return False
 
 
 @click.group(

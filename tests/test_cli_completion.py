@@ -183,32 +183,57 @@ START = {
         ["zsh", "-f"],
         'autoload -Uz compinit; compinit -u; eval "$({variable}=zsh_source beryl-groups)"',
     ),
-    "fish": (["fish", "--no-config"], "{variable}=fish_source beryl-groups | source"),
 }
+PROMPT = "@> "
 
 
-@pytest.mark.parametrize("shell", SHELLS)
-def test_a_real_shell_completes(shell: str, database: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("shell", START)
+def test_a_real_shell_completes(shell: str, database: Path) -> None:
     """In a shell that has read its script the tab key completes commands, files and names."""
     if shutil.which(shell) is None:
         pytest.skip(f"needs {shell}")
     program, script = START[shell]
     with terminal() as screen:
-        started = spawn(program, screen.there, tmp_path)
+        started = spawn(program, screen.there, database.parent)
         try:
+            screen.wait_for(PROMPT)
             # Typed so that the answer does not stand in the line itself.
             screen.type(f"{script.format(variable=VARIABLE)}; echo rea''dy\r")
-            screen.wait_for("ready")
+            screen.wait_for("ready\r")
             for typed, meant in CASES.items():
+                screen.wait_for(PROMPT)
                 screen.forget()
                 # Ctrl-A, and the line is not run but shown as the shell would hand it over.
                 screen.type(f"beryl-groups {typed}\x01printf '%s ' '<''<' \x05 '>''>'\r")
-                screen.wait_for(">>")
-                (line,) = re.findall(r"<< (beryl-groups .*?) >>", screen.shown)
+                screen.wait_for(">> ")
+                (line,) = re.findall(r"<< (beryl-groups .*?) >> ", screen.shown)
                 assert line == f"beryl-groups {meant}"
         finally:
             started.kill()
             started.wait(PATIENCE)
+
+
+def test_a_real_fish_completes(database: Path) -> None:
+    """So it is in fish, which tells without a terminal what it would offer."""
+    if shutil.which("fish") is None:
+        pytest.skip("needs fish")
+    cases = {typed.rstrip("\t"): meant for typed, meant in CASES.items() if typed.count("\t") == 1}
+    lines = "\n".join(f'complete -C "beryl-groups {typed}"; echo ---' for typed in cases)
+    script = f"{VARIABLE}=fish_source beryl-groups | source\n{lines}\n"
+    done = subprocess.run(
+        ["fish", "--no-config"],
+        input=script,
+        capture_output=True,
+        text=True,
+        check=True,
+        cwd=database.parent,
+        env=environment(HOME=str(database.parent)),
+        timeout=PATIENCE,
+    )
+    offered = [part.split("\n")[:-1] for part in done.stdout.split("---\n")[:-1]]
+    assert len(offered) == len(cases)
+    for names, (typed, meant) in zip(offered, cases.items(), strict=True):
+        assert any(meant.endswith(f" {name}") for name in names), (typed, names)
 
 
 def spawn(program: list[str], on: int, home: Path) -> subprocess.Popen[bytes]:
@@ -221,5 +246,5 @@ def spawn(program: list[str], on: int, home: Path) -> subprocess.Popen[bytes]:
         cwd=home,
         start_new_session=True,
         preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),  # noqa: PLW1509 - one thread
-        env=environment(TERM="dumb", HOME=str(home), PS1="$ ", INPUTRC="/dev/null"),
+        env=environment(TERM="dumb", HOME=str(home), PS1=PROMPT, INPUTRC="/dev/null"),
     )

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 import beryl_groups
-from beryl_groups import Busy, maintenance
+from beryl_groups import Busy, figures, maintenance
 from tests.commandline import call, filled, in_bash, process, run, terminal
-from tests.processes import PATIENCE, in_thread, wait_until
+from tests.processes import PATIENCE, in_thread, shell, wait_until
 
 if TYPE_CHECKING:
     import subprocess
@@ -158,6 +158,47 @@ def test_ctrl_c_while_sqlite_is_at_work(path: Path, monkeypatch: pytest.MonkeyPa
 
     pressed.result(PATIENCE)
     assert (done.status, done.output, done.errors) == (130, "", "Interrupted.\n")
+
+
+def test_ctrl_c_counts_whatever_fails_on_the_way_out(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What cannot be tidied up after Ctrl-C does not make another error of it."""
+
+    def fail_on_the_way_out(*_: object) -> None:
+        try:
+            signal.raise_signal(signal.SIGINT)
+        finally:
+            raise RuntimeError("cannot join thread before it is started")
+
+    filled(path, {"team": []})
+    monkeypatch.setattr(figures, "sizes", fail_on_the_way_out)
+
+    done = call("stats", path)
+
+    assert (done.status, done.output, done.errors) == (130, "", "Interrupted.\n")
+
+
+@pytest.mark.parametrize("reader_is_there", [True, False])
+def test_a_failure_half_way_is_told_beside_what_was_written(
+    reader_is_there: bool, path: Path
+) -> None:
+    """What an export wrote before the file failed is there; a closed pipe makes it no worse."""
+    filled(path, {"a": ["x"], "b": [], "c": []})
+    shell(path, "UPDATE groups SET name = CAST(x'63ff' AS TEXT) WHERE name = 'c'")
+    reader, writer = os.pipe()
+    if not reader_is_there:
+        os.close(reader)
+    # What waits in a buffer is written at the end, too late to be refused otherwise.
+    with process("export", path, stdout=writer, PYTHONUNBUFFERED="") as started:
+        os.close(writer)
+        _, errors = started.communicate(timeout=PATIENCE)
+    assert started.returncode == 1
+    assert errors.startswith(b"Error: The database ")
+    assert errors.count(b"\n") == 1
+    if reader_is_there:
+        with os.fdopen(reader) as output:
+            assert output.read() == '{"group": "a", "topics": ["x"]}\n'
 
 
 def on_a_terminal(*arguments: object) -> str:
