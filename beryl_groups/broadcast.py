@@ -3,22 +3,20 @@
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
-
-P = TypeVar("P")
 
 logger = logging.getLogger("beryl_groups")
 
 
 def deliver(
-    channels: Callable[[str, str, P], object],
+    channels: Callable[[str, str, Any], object],
     group: str | tuple[str, ...],
     topics: Iterable[str],
     event: str,
-    payload: P,
+    payload: object,
 ) -> None:
     """Call ``channels(topic, event, payload)`` for each topic; what fails is logged.
 

@@ -102,16 +102,19 @@ class Writer:
                 self._leave(call)
             finally:
                 self._leave(call)
-        if call.error is not None:
-            raise call.error
-        return call.result  # type: ignore[no-any-return]
+        try:
+            if call.error is not None:
+                raise call.error
+            return call.result  # type: ignore[no-any-return]
+        finally:
+            del call  # which would keep the traceback that keeps this frame that keeps the call
 
     @contextmanager
     def transaction(self) -> Iterator[Connection]:
         """Give the connection in a transaction that holds nobody else's call."""
         call: _Call[None] = self._call(None)
         try:
-            self._lead(call)
+            self._lead_alone(call)
             try:
                 with self._translating():
                     connection = self._begin(call)
@@ -132,7 +135,7 @@ class Writer:
         """Hold the lead with no connection open."""
         call: _Call[None] = self._call(None)
         try:
-            self._lead(call)
+            self._lead_alone(call)
             self._disconnect()
             yield
         finally:
@@ -195,11 +198,16 @@ class Writer:
                 # A call that a leader carries has its answer when that leader's commit ends.
                 wait = call.time_left() if waiting else -1
 
+    def _lead_alone(self, call: _Call[Any]) -> None:
+        """Wait for the lead of a call that nobody else can carry out."""
+        if not self._lead(call):
+            raise call.error or Closed("The handle has been closed.")
+
     def _carry_out(self, call: _Call[Any]) -> None:
         """Do the call and all that wait, together; or alone, where one spoils it for the others."""
         try:
             connection = self._begin(call)
-            self._carried = self._take()
+            self._take_along()
             for each in (call, *self._carried):
                 each.attempt(connection)
         except Exception as error:  # noqa: BLE001 - it becomes the answer of a caller
@@ -231,13 +239,12 @@ class Writer:
             for call in batch:
                 call.answer(self._connections.translated(error))
 
-    def _take(self) -> list[_Call[Any]]:
-        """Take from the queue what may share a transaction with its leader."""
+    def _take_along(self) -> None:
+        """Carry what waits and may share a transaction with its leader."""
         with self._mutex:
-            taken = []
             while self._queue and self._queue[0].work is not None:
-                taken.append(self._queue.popleft())
-            return taken
+                self._carried.append(self._queue[0])
+                self._queue.popleft()
 
     def _begin(self, call: _Call[Any]) -> Connection:
         connection = self._connection
@@ -294,24 +301,25 @@ class Writer:
     def _leave(self, call: _Call[Any]) -> None:
         """Give up the lead, or the place in the queue."""
         with self._mutex:
+            if call.wake is not None and call in self._queue:
+                self._queue.remove(call)
             if self._leader is call:
                 self._end_lead()
                 self._leader = self._queue[0] if self._queue else None
                 if self._leader is None and self._closed is not None:
                     self._disconnect()
-            elif call.wake is not None and call in self._queue:
-                self._queue.remove(call)
             if self._queue and self._leader is self._queue[0]:
                 self._leader.signal()
 
     def _end_lead(self) -> None:
+        """Settle what the lead was about; each step can be taken again after an interruption."""
         if self._connection is not None and self._connection.in_transaction:
+            self._committing = []
             self._roll_back()
-        else:
-            for call in self._committing:
-                call.done = True
-        self._committing = []
-        carried, self._carried = self._carried, []
-        self._queue.extendleft(call for call in reversed(carried) if not call.done)
-        for call in carried:
+        for call in self._committing:
+            call.done = True
+        undone = [call for call in self._carried if not (call.done or call in self._queue)]
+        self._queue.extendleft(reversed(undone))
+        for call in self._carried:
             call.signal()
+        self._carried, self._committing = [], []

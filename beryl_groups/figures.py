@@ -6,7 +6,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import groupby
 from operator import itemgetter
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from beryl_groups import operations, statements
@@ -15,7 +14,6 @@ from beryl_groups.names import after_prefix, check_bound
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from beryl_groups.location import Location
     from beryl_groups.sqlite import Connection
 
 _ABOVE_ALL_TEXT = b""  # SQLite orders every blob after every text
@@ -39,11 +37,6 @@ def figures(connection: Connection, largest: int) -> Figures:
         (topics,) = connection.execute(statements.TOPICS_OF_ALL).fetchone()
         rows = connection.execute(statements.LARGEST_GROUPS, (largest, 0)).fetchall()
     return Figures(groups, topics, memberships, rows)
-
-
-def sizes(location: Location) -> tuple[int, int]:
-    """Return how many bytes the file and its WAL have."""
-    return Path(location.path).stat().st_size, _size_if_there(Path(f"{location.path}-wal"))
 
 
 def numbers_of_topics(connection: Connection, first: str, last: str) -> list[tuple[str, int]]:
@@ -80,10 +73,3 @@ def _moment(connection: Connection) -> Iterator[None]:
         yield
     finally:
         connection.execute("ROLLBACK")
-
-
-def _size_if_there(path: Path) -> int:
-    try:
-        return path.stat().st_size
-    except FileNotFoundError:
-        return 0

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import math
+import threading
 import warnings
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Concatenate, Literal, ParamSpec, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Concatenate, Literal, ParamSpec, Self, TypeVar
 
 from beryl_groups import broadcast, maintenance, sqlite
 from beryl_groups.errors import StartFailed
 from beryl_groups.location import locate
-from beryl_groups.methods import GroupMethods, Payload
+from beryl_groups.methods import GroupMethods
 from beryl_groups.store import Store
 from beryl_groups.transaction import Transaction
 
@@ -51,14 +51,14 @@ def start(
     """
     if synchronous not in {"full", "normal"}:
         raise ValueError(f'synchronous is "full" or "normal", not {synchronous!r}.')
-    if math.isnan(busy_timeout) or busy_timeout < 0:
+    if not busy_timeout >= 0:  # which NaN is not either
         raise ValueError(f"busy_timeout is a number of seconds, 0 or more, not {busy_timeout!r}.")
     if sqlite.driver.sqlite_version_info < sqlite.OLDEST_SQLITE:
         needed = ".".join(map(str, sqlite.OLDEST_SQLITE))
         reason = f"SQLite {needed} or newer is needed, this is {sqlite.driver.sqlite_version}"
         raise StartFailed(str(database), reason)
     location = locate(database)
-    store = Store(location, busy_timeout, synchronous)
+    store = Store(location, min(busy_timeout, threading.TIMEOUT_MAX), synchronous)
     store.open()
     return Groups(store)
 
@@ -85,11 +85,11 @@ class Groups(GroupMethods):
 
     def _deliver(
         self,
-        channels: Callable[[str, str, Payload], object],
+        channels: Callable[[str, str, Any], object],
         group: str | tuple[str, ...],
         topics: list[str],
         event: str,
-        payload: Payload,
+        payload: object,
     ) -> None:
         broadcast.deliver(channels, group, topics, event, payload)
 
@@ -115,9 +115,9 @@ class Groups(GroupMethods):
             transaction = Transaction(self._store, connection)
             try:
                 yield transaction
-                transaction.refuse_if_failed()
             finally:
                 transaction.end()
+            transaction.refuse_if_failed()
         for deliver in transaction.deliveries:
             deliver()
 
@@ -178,5 +178,8 @@ class Groups(GroupMethods):
     def __del__(self) -> None:
         store = getattr(self, "_store", None)
         if store is not None and store.closed is None:
-            warnings.warn(f"{self!r} was never closed.", ResourceWarning, source=self, stacklevel=2)
-            self.close()
+            try:
+                message = f"{self!r} was never closed."
+                warnings.warn(message, ResourceWarning, source=self, stacklevel=2)
+            finally:
+                self.close()

@@ -34,10 +34,19 @@ class Location:
         return self.folder_to_remove is not None
 
     def has_wal(self) -> bool:
-        return self._sidecar("-wal").exists()
+        return os.access(self._sidecar("-wal"), os.F_OK)
+
+    def sizes(self) -> tuple[int, int]:
+        """Return how many bytes the file and its WAL have."""
+        wal = self._sidecar("-wal").stat().st_size if self.has_wal() else 0
+        return Path(self.path).stat().st_size, wal
+
+    def has_journal(self) -> bool:
+        return os.access(self._sidecar("-journal"), os.F_OK)
 
     def _sidecar(self, ending: str) -> Path:
-        return Path(self.path + ending)
+        """Return a file that SQLite keeps beside the database, or beside what a link leads to."""
+        return Path(os.path.realpath(self.path) + ending)
 
     def free_sidecars(self) -> None:
         """Give the sidecar files the file's mode again, if they are from when it was read-only."""
@@ -102,6 +111,15 @@ class Location:
             shutil.rmtree(self.folder_to_remove, ignore_errors=True)
 
 
+def absolute(path: str) -> str:
+    """Bind a path to today's folder, so that a later chdir moves nothing.
+
+    Not normalised: what ".." means behind a symbolic link is for the system to say, and that a
+    name with a slash at its end is a folder.
+    """
+    return path if os.path.isabs(path) else os.path.join(os.getcwd(), path)  # noqa: PTH109, PTH117, PTH118
+
+
 def create_for_owner(path: str | os.PathLike[str]) -> None:
     """Make an empty file for its owner alone, where there is nothing of that name."""
     descriptor = os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600)
@@ -117,7 +135,7 @@ def locate(database: str | os.PathLike[str] | URL) -> Location:
     if isinstance(database, str) and "://" in database:
         try:
             return _locate_url(make_url(database))
-        except ArgumentError as error:
+        except (ArgumentError, ValueError) as error:
             raise StartFailed(database, "it is no URL that SQLAlchemy understands") from error
     if isinstance(database, URL):
         return _locate_url(database)
@@ -131,8 +149,9 @@ def _locate_url(url: URL) -> Location:
     shown = url.render_as_string(hide_password=True)
     if url.drivername not in {"sqlite", "sqlite+pysqlite"}:
         raise StartFailed(shown, f"{url.drivername!r} is not supported, only 'sqlite' is")
-    if url.query or url.host:
-        raise StartFailed(shown, "a host or options in a URL are not supported, only a path is")
+    if url.query or url.host or url.username or url.password:
+        reason = "a user, a host or options in a URL are not supported, only a path is"
+        raise StartFailed(shown, reason)
     return _locate_path(url.database or MEMORY, shown)
 
 
@@ -143,9 +162,10 @@ def _locate_path(path: str, shown: str) -> Location:
         raise StartFailed(shown, "it has no name")
     if "\0" in path:
         raise StartFailed(shown, "a path cannot hold a NUL character")
-    # Bound to today's folder, so that a later chdir moves nothing. Not normalised:
-    # what ".." means behind a symbolic link is for the system to say.
-    return Location(shown, str(Path.cwd() / path))
+    try:
+        return Location(shown, absolute(path))
+    except OSError as error:
+        raise StartFailed(shown, f"there is no current folder: {_reason(error)}") from error
 
 
 def _memory() -> Location:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from beryl_groups import sqlite
 from beryl_groups.errors import InvalidName, StorageFailed
-from beryl_groups.location import create_for_owner
+from beryl_groups.location import absolute, create_for_owner
 from beryl_groups.names import check_name
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ def problems(connection: Connection) -> list[str]:
     except sqlite.Error as error:
         if not sqlite.is_damage(error):
             raise
-        found.append(f"The file is damaged: {error}.")
+        found.append(f"The file or its schema is damaged: {error}.")
     finally:
         connection.execute("ROLLBACK")
     return found
@@ -92,13 +92,14 @@ def backup(store: Store, path: str | os.PathLike[str]) -> None:
 
 def write_backup(path: str | os.PathLike[str], write: Callable[[Path, Path], None]) -> None:
     """Call ``write(draft, target)``; the file has its name only when it is whole and on disk."""
-    target = Path(path).absolute()
-    draft = target.with_name(f".{target.name}.{secrets.token_hex(4)}")
+    target = Path(path)
     try:
+        target = Path(absolute(os.fspath(path)))
+        draft = target.with_name(f".beryl-{secrets.token_hex(4)}")
         if os.path.lexists(target):
             raise FileExistsError
-        create_for_owner(draft)
         try:
+            create_for_owner(draft)
             write(draft, target)
             _sync(draft)
             _publish(draft, target)
@@ -108,8 +109,8 @@ def write_backup(path: str | os.PathLike[str], write: Callable[[Path, Path], Non
         _sync_folder(target.parent)
     except FileExistsError as error:
         raise _failed(target, "there is something of that name already") from error
-    except OSError as error:
-        raise _failed(target, error.strerror or str(error)) from error
+    except (OSError, ValueError) as error:
+        raise _failed(target, getattr(error, "strerror", None) or str(error)) from error
     except sqlite.Error as error:
         raise _failed(target, sqlite.reason(error)) from error
 
@@ -125,11 +126,11 @@ def copy_to(
     With it the copy is made in steps. The transaction around them has them all copy the same
     moment: without it, each write of somebody else would begin the copy anew.
     """
-    with closing(sqlite.driver.connect(draft, isolation_level=None)) as copy:
-        # The draft has no name yet that anyone would open: one sync at the end is enough.
-        copy.execute("PRAGMA synchronous = OFF")
-        copy.execute("PRAGMA journal_mode = OFF")
-        try:
+    try:
+        with closing(sqlite.driver.connect(draft, isolation_level=None)) as copy:
+            # The draft has no name yet that anyone would open: one sync at the end is enough.
+            copy.execute("PRAGMA synchronous = OFF")
+            copy.execute("PRAGMA journal_mode = OFF")
             connection.execute("BEGIN")
             try:
                 connection.execute("SELECT count(*) FROM sqlite_schema").fetchall()
@@ -137,8 +138,8 @@ def copy_to(
                 connection.backup(copy, pages=pages, progress=progress)
             finally:
                 connection.execute("ROLLBACK")
-        except sqlite.Error as error:
-            raise _failed(target, sqlite.reason(error)) from error
+    except sqlite.Error as error:
+        raise _failed(target, sqlite.reason(error)) from error
 
 
 def _publish(draft: Path, target: Path) -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import operator
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING, Concatenate, ParamSpec, TypeVar
+from inspect import iscoroutinefunction
+from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
 
 from beryl_groups import operations
 from beryl_groups.errors import InvalidName
@@ -16,7 +18,8 @@ if TYPE_CHECKING:
 
 P = ParamSpec("P")
 T = TypeVar("T")
-Payload = TypeVar("Payload")
+
+_MOST_ROWS = 2**63 - 1  # an integer of SQLite's
 
 
 class GroupMethods(ABC):
@@ -41,11 +44,11 @@ class GroupMethods(ABC):
     @abstractmethod
     def _deliver(
         self,
-        channels: Callable[[str, str, Payload], object],
+        channels: Callable[[str, str, Any], object],
         group: str | tuple[str, ...],
         topics: list[str],
         event: str,
-        payload: Payload,
+        payload: object,
     ) -> None: ...
 
     def create(self, name: str) -> None:
@@ -139,7 +142,8 @@ class GroupMethods(ABC):
 
         Only those that start with ``prefix``; only those that come after the name ``after``
         (which need not exist); and at most ``limit`` of them. A next page starts ``after`` the
-        last name of the page before. Raises ``ValueError`` for a ``limit`` below 0.
+        last name of the page before. Raises ``ValueError`` for a ``limit`` below 0, and
+        ``TypeError`` for one that is no whole number.
 
         >>> for name in ("floor:1", "floor:2", "floor:3"):
         ...     groups.create(name)
@@ -153,8 +157,10 @@ class GroupMethods(ABC):
         if after is not None:
             # NUL is the least character and in no name: nothing lies between a name and this.
             lowest = max(lowest, check_bound(after) + "\0")
-        if limit is not None and limit < 0:
-            raise ValueError(f"The limit is 0 or more, or None for all, not {limit!r}.")
+        if limit is not None:
+            limit = min(operator.index(limit), _MOST_ROWS)
+            if limit < 0:
+                raise ValueError(f"The limit is 0 or more, or None for all, not {limit!r}.")
         return self._read(operations.list_groups, lowest, end, limit)
 
     def groups_of(self, topic: str) -> list[str]:
@@ -185,10 +191,10 @@ class GroupMethods(ABC):
 
     def broadcast(
         self,
-        channels: Callable[[str, str, Payload], object],
+        channels: Callable[[str, str, Any], object],
         group: str | Iterable[str],
         event: str,
-        payload: Payload,
+        payload: object,
         *,
         exclude: Iterable[str] = (),
     ) -> None:
@@ -210,6 +216,11 @@ class GroupMethods(ABC):
         """
         if not callable(channels):
             raise TypeError(f"channels is a callable (topic, event, payload), not {channels!r}.")
+        if iscoroutinefunction(channels) or iscoroutinefunction(type(channels).__call__):
+            raise TypeError(
+                f"{channels!r} is async, and nobody would await it here: use beryl_groups.aio, or "
+                "beryl_groups.channels.from_async."
+            )
         left_out = set(check_names(exclude))
         if isinstance(group, str):
             group = check_name(group)

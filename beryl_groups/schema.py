@@ -6,8 +6,9 @@ opening a file does; only a file that is not current pays for it.
 
 from __future__ import annotations
 
+import os
 import threading
-from contextlib import contextmanager
+from contextlib import closing, contextmanager, suppress
 from importlib import resources
 from typing import TYPE_CHECKING, cast
 
@@ -33,6 +34,15 @@ SCRIPTS = "beryl_groups.migrations"
 _alembic = threading.Lock()  # Alembic keeps its environment in module globals
 
 
+def _renew_lock() -> None:
+    global _alembic  # noqa: PLW0603 - the thread that may have held it is not in a forked child
+    _alembic = threading.Lock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_renew_lock)
+
+
 def is_new(connection: sqlite.Connection, location: Location) -> bool:
     """Tell whether the file is empty; raise `StartFailed` where it is not for us to use.
 
@@ -46,11 +56,27 @@ def is_new(connection: sqlite.Connection, location: Location) -> bool:
     if application_id == sqlite.APPLICATION_ID:
         return False
     if application_id == 0:
-        (objects,) = connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()
+        # What a downgrade to the base leaves behind is nobody's.
+        (objects,) = connection.execute(
+            "SELECT count(*) FROM sqlite_schema "
+            "WHERE tbl_name NOT IN ('alembic_version', 'sqlite_sequence')"
+        ).fetchone()
         if objects == 0:
             return True
+    raise _foreign(application_id, location)
+
+
+def refuse_marked_as_foreign(connection: sqlite.Connection, location: Location) -> None:
+    """Raise `StartFailed` where the file says that it is another application's."""
+    with suppress(sqlite.Error):  # whatever is wrong with the file, opening it will tell
+        (application_id,) = connection.execute("PRAGMA application_id").fetchone()
+        if application_id not in {0, sqlite.APPLICATION_ID}:
+            raise _foreign(application_id, location)
+
+
+def _foreign(application_id: int, location: Location) -> StartFailed:
     reason = f"it belongs to another application (application_id {application_id})"
-    raise StartFailed(location.shown, reason)
+    return StartFailed(location.shown, reason)
 
 
 def revision(connection: sqlite.Connection, location: Location) -> str | None:
@@ -78,6 +104,18 @@ def read_revision(connection: sqlite.Connection, location: Location) -> str | No
         return revision(connection, location)
     finally:
         connection.execute("ROLLBACK")
+
+
+def refuse_before_it_is_touched(location: Location, busy_timeout: float) -> None:
+    """Raise where to open the file as ours, and to close it again, could change another's."""
+    if location.has_journal():
+        # To recover the file is for its own application; ours is not known from the outset.
+        with closing(sqlite.look_past_journal(location)) as onlooker:
+            refuse_marked_as_foreign(onlooker, location)
+    if location.has_wal():
+        # Closing a connection may move what a WAL holds into the file, whose it may not be.
+        with closing(sqlite.look(location, busy_timeout)) as onlooker:
+            read_revision(onlooker, location)
 
 
 def upgrade(location: Location, busy_timeout: float) -> None:
@@ -114,13 +152,13 @@ def _driver(core: CoreConnection) -> sqlite.Connection:
 
 
 def _run(core: CoreConnection, location: Location, found: str | None) -> None:
-    from alembic import command  # noqa: PLC0415
-    from alembic.config import Config  # noqa: PLC0415
-
     orphans_before = _orphans(core)
-    config = Config()
-    config.attributes["connection"] = core
     try:
+        from alembic import command  # noqa: PLC0415
+        from alembic.config import Config  # noqa: PLC0415
+
+        config = Config()
+        config.attributes["connection"] = core
         with resources.as_file(resources.files(SCRIPTS)) as folder:
             config.set_main_option("script_location", str(folder).replace("%", "%%"))
             command.upgrade(config, HEAD)

@@ -109,6 +109,11 @@ def open_for_a_visit(location: Location, busy_timeout: float) -> Connection:
     return _open_settled(location, busy_timeout)
 
 
+def look_past_journal(location: Location) -> Connection:
+    """Open the file as it lies there, without the recovery that a journal beside it may ask for."""
+    return _connect(location, 0, SettledConnection, mode="ro", immutable="1")
+
+
 def _open_to_read(location: Location, busy_timeout: float) -> Connection:
     try:
         return look(location, busy_timeout)
@@ -205,7 +210,8 @@ def primary_code(error: BaseException | None) -> int | None:
 
 
 def is_damage(error: Error) -> bool:
-    return primary_code(error) in {driver.SQLITE_CORRUPT, driver.SQLITE_NOTADB}
+    # A plain SQLITE_ERROR is a statement that does not fit the tables, as they ought to be.
+    return primary_code(error) in {driver.SQLITE_CORRUPT, driver.SQLITE_NOTADB, driver.SQLITE_ERROR}
 
 
 def reason(error: Error) -> str:

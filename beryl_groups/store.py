@@ -6,7 +6,7 @@ import threading
 import time
 import weakref
 from collections import deque
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Concatenate, ParamSpec, TypeVar, cast
 
 from sqlalchemy import create_engine
@@ -60,21 +60,19 @@ class Store:
                 fork.refuse_untouchable(self.location)
                 self.location.create()
                 self._open_current()
-        except GroupError:
-            self.close("")
+        except BaseException as error:
+            self.close("The handle could not be opened.")
+            cause = error.orig if isinstance(error, DBAPIError) else error
+            if isinstance(cause, sqlite.Error):
+                reason = sqlite.reason_to_refuse(cause, self.location, self.busy_timeout)
+                raise StartFailed(self.location.shown, reason) from cause
+            if isinstance(error, OSError):
+                raise StartFailed(self.location.shown, str(error)) from error
             raise
-        except (sqlite.Error, DBAPIError) as error:
-            self.close("")
-            cause = cast("sqlite.Error", error.orig) if isinstance(error, DBAPIError) else error
-            reason = sqlite.reason_to_refuse(cause, self.location, self.busy_timeout)
-            raise StartFailed(self.location.shown, reason) from cause
 
     def _open_current(self) -> None:
         location, busy_timeout = self.location, self.busy_timeout
-        if location.has_wal():
-            # Closing a connection may move what a WAL holds into the file, whose it may not be.
-            with closing(sqlite.look(location, busy_timeout)) as onlooker:
-                schema.read_revision(onlooker, location)
+        schema.refuse_before_it_is_touched(location, busy_timeout)
         connection = self.connect()
         current = False
         try:
@@ -135,10 +133,12 @@ class Store:
 
     def close(self, reason: str) -> None:
         """Close what is idle; a call that is under way closes its connection when it ends."""
-        if self.closed is not None:
+        if self.abandoned:
             return
-        self.closed = reason
-        self._writer.close(reason)
+        if self.closed is None:
+            self.closed = reason
+        # All of it again where it was closed before: that may have been interrupted.
+        self._writer.close(self.closed)
         self._close_idle()
         self.location.remove()
 

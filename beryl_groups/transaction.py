@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import threading
 from functools import partial
-from typing import TYPE_CHECKING, Concatenate, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
 
 from beryl_groups import broadcast, sqlite
 from beryl_groups.errors import Closed, GroupError, StorageFailed
-from beryl_groups.methods import GroupMethods, Payload
+from beryl_groups.methods import GroupMethods
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -35,36 +35,42 @@ class Transaction(GroupMethods):
         self._failure: BaseException | None = None
         self.deliveries: list[Callable[[], None]] = []
 
-    def _run(
+    def _read(
         self, operation: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs
     ) -> T:
         with self._lock:
-            if self._store.abandoned:
-                self._store.refuse_if_closed()
-            if self._over:
-                raise Closed("The transaction is over: its block has been left.")
-            self.refuse_if_failed()
+            self._refuse_if_unusable()
             try:
                 return operation(self._connection, *args, **kwargs)
-            except GroupError:
-                raise
             except sqlite.Error as error:
-                self._failure = self._store.translated(error)
-                raise self._failure from error
+                raise self._store.translated(error) from error
+
+    def _write(
+        self, operation: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs
+    ) -> T:
+        with self._lock:
+            try:
+                return self._read(operation, *args, **kwargs)
             except BaseException as error:
-                self._failure = error
+                # A refusal comes before anything is written; after all else, half of it may be.
+                if not isinstance(error, GroupError) or isinstance(error.__cause__, sqlite.Error):
+                    self._failure = error
                 raise
 
-    _read = _run
-    _write = _run
+    def _refuse_if_unusable(self) -> None:
+        if self._store.abandoned:
+            self._store.refuse_if_closed()
+        if self._over:
+            raise Closed("The transaction is over: its block has been left.")
+        self.refuse_if_failed()
 
     def _deliver(
         self,
-        channels: Callable[[str, str, Payload], object],
+        channels: Callable[[str, str, Any], object],
         group: str | tuple[str, ...],
         topics: list[str],
         event: str,
-        payload: Payload,
+        payload: object,
     ) -> None:
         self.deliveries.append(partial(broadcast.deliver, channels, group, topics, event, payload))
 

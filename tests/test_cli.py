@@ -178,7 +178,7 @@ def test_even_a_fault_of_the_program_is_a_sentence(
     def fail(*_: object) -> None:
         raise error
 
-    monkeypatch.setattr(figures, "sizes", fail)
+    monkeypatch.setattr(figures, "figures", fail)
 
     sentence = refusal("stats", path)
 

@@ -172,7 +172,7 @@ def test_ctrl_c_counts_whatever_fails_on_the_way_out(
             raise RuntimeError("cannot join thread before it is started")
 
     filled(path, {"team": []})
-    monkeypatch.setattr(figures, "sizes", fail_on_the_way_out)
+    monkeypatch.setattr(figures, "figures", fail_on_the_way_out)
 
     done = call("stats", path)
 

@@ -53,8 +53,8 @@ def test_the_surface_is_this_and_nothing_more() -> None:
 
 SHARED_METHODS = {
     "add": "(self, name: 'str', *topics: 'str') -> 'None'",
-    "broadcast": "(self, channels: 'Callable[[str, str, Payload], object]', "
-    "group: 'str | Iterable[str]', event: 'str', payload: 'Payload', *, "
+    "broadcast": "(self, channels: 'Callable[[str, str, Any], object]', "
+    "group: 'str | Iterable[str]', event: 'str', payload: 'object', *, "
     "exclude: 'Iterable[str]' = ()) -> 'None'",
     "create": "(self, name: 'str') -> 'None'",
     "delete": "(self, name: 'str') -> 'None'",
@@ -146,7 +146,7 @@ def test_the_payload_has_the_type_that_the_callback_takes(groups: Groups) -> Non
     groups.create("team")
     groups.add("team", "a")
     groups.broadcast(channels, "team", "count", 1)
-    groups.broadcast(channels, "team", "count", "one")  # type: ignore[arg-type]
+    groups.broadcast(channels, "team", "count", "one")
     groups.broadcast(print, ("team", "other"), "any", {"payload": object()}, exclude={"a"})
 
     assert received == [("a", "count", 1), ("a", "count", "one")]

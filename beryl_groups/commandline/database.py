@@ -11,14 +11,14 @@ import os
 import stat
 from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Concatenate, NoReturn, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, Concatenate, NoReturn, ParamSpec, TypeVar
 
 from beryl_groups import maintenance, schema, sqlite
 from beryl_groups.broadcast import deliver
 from beryl_groups.errors import GroupError, StartFailed, StorageFailed
 from beryl_groups.groups import Groups, start
 from beryl_groups.location import Location, locate
-from beryl_groups.methods import GroupMethods, Payload
+from beryl_groups.methods import GroupMethods
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -61,11 +61,11 @@ class Visit(GroupMethods):
 
     def _deliver(
         self,
-        channels: Callable[[str, str, Payload], object],
+        channels: Callable[[str, str, Any], object],
         group: str | tuple[str, ...],
         topics: Iterable[str],
         event: str,
-        payload: Payload,
+        payload: object,
     ) -> None:
         deliver(channels, group, topics, event, payload)
 
@@ -147,10 +147,7 @@ def _state(location: Location) -> tuple[int, ...]:
 def _visit(location: Location) -> Visit:
     state = _state(location)
     try:
-        if location.has_wal():
-            # Closing a connection may move what a WAL holds into the file, whose it may not be.
-            with closing(sqlite.look(location, _BUSY_TIMEOUT)) as onlooker:
-                schema.read_revision(onlooker, location)
+        schema.refuse_before_it_is_touched(location, _BUSY_TIMEOUT)
         connection = sqlite.open_for_a_visit(location, _BUSY_TIMEOUT)
         try:
             return Visit(connection, location, state)

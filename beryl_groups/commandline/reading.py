@@ -96,7 +96,7 @@ def stats(database: str, *, as_json: bool) -> None:
     """
     with reading(database) as visit:
         found = visit.read(figures.figures, _LARGEST)
-        file_bytes, wal_bytes = figures.sizes(visit.location)
+        file_bytes, wal_bytes = visit.location.sizes()
         numbers = {
             "groups": found.groups,
             "topics": found.topics,
