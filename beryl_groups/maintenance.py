@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import secrets
-from contextlib import closing, suppress
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -104,8 +104,10 @@ def write_backup(path: str | os.PathLike[str], write: Callable[[Path, Path], Non
             _sync(draft)
             _publish(draft, target)
         finally:
-            with suppress(FileNotFoundError):
-                draft.unlink()
+            try:
+                draft.unlink(missing_ok=True)
+            finally:  # an interrupt may have cut that short
+                draft.unlink(missing_ok=True)
         _sync_folder(target.parent)
     except FileExistsError as error:
         raise _failed(target, "there is something of that name already") from error
