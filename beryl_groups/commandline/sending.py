@@ -81,9 +81,9 @@ def broadcast(  # noqa: PLR0913 - one for each argument and option
     if payload == STANDARD_INPUT and STANDARD_INPUT in exclude:
         raise click.UsageError("Standard input can be read once: give '-' once.")
     value = _payload(payload)
+    left_out = with_standard_input(exclude)
     topics: list[str] = []
     with reading(database) as visit:
-        left_out = with_standard_input(exclude)
         # First all the topics: no connection to the database is held while a broker is slow, and
         # what fails on the way is ours to tell.
         visit.broadcast(
