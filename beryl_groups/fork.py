@@ -57,15 +57,22 @@ def refuse_untouchable(location: Location) -> None:
 
 
 def _before() -> None:
-    _pauses.enter_context(_gate)
+    _gate.acquire()  # until after the fork: other threads that fork take their turns
     _not_paused.extend(
         store for store in list(_stores) if not _pauses.enter_context(store.paused())
     )
 
 
 def _after_in_parent() -> None:
+    _end()
+
+
+def _end() -> None:
     _not_paused.clear()
-    _pauses.close()
+    try:
+        _pauses.close()
+    finally:
+        _gate.release()
 
 
 def _after_in_child() -> None:
@@ -79,8 +86,7 @@ def _after_in_child() -> None:
         if (identity := store.location.identity()) is not None:
             _untouchable.add(identity)
     _stores.clear()
-    _not_paused.clear()
-    _pauses.close()
+    _end()
 
 
 def _leak(connections: list[object]) -> None:

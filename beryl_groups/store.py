@@ -190,8 +190,9 @@ class Store:
             return connection
 
     def close_connection(self, connection: Connection) -> None:
-        self._connections.discard(connection)
+        # In this order: a fork must not find SQLite in the middle of closing what is not counted.
         connection.close()
+        self._connections.discard(connection)
 
     def translated(self, error: Exception) -> Exception:
         """Return the error of ours that tells of an error of the driver, which is its cause."""
