@@ -12,7 +12,13 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from click.shell_completion import FishComplete, ShellComplete, ZshComplete, add_completion_class
+from click.shell_completion import (
+    FishComplete,
+    ShellComplete,
+    ZshComplete,
+    add_completion_class,
+    split_arg_string,
+)
 
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
@@ -142,12 +148,14 @@ class Zsh(ZshComplete):
 
 
 class Fish(FishComplete):
-    """Completion that keeps the option before a value, and commas in it."""
+    """Completion that keeps the option before a value, commas in it, and what a quote began."""
 
     source_template = _FISH
 
     def get_completion_args(self) -> tuple[list[str], str]:
-        words, typed = super().get_completion_args()
+        # Up to the cursor: where no word is being typed, none of them is the one to complete.
+        words = split_arg_string(os.environ.get("COMP_WORDS", ""))[1:]
+        typed = words.pop() if words and os.environ.get("COMP_CWORD") else ""
         self._before = _option(typed)
         return _joined(words, typed)
 
