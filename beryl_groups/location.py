@@ -36,6 +36,11 @@ class Location:
     def has_wal(self) -> bool:
         return os.access(self._sidecar("-wal"), os.F_OK)
 
+    def sizes(self) -> tuple[int, int]:
+        """Return how many bytes the file and its WAL have."""
+        wal = self._sidecar("-wal").stat().st_size if self.has_wal() else 0
+        return Path(self.path).stat().st_size, wal
+
     def has_journal(self) -> bool:
         return os.access(self._sidecar("-journal"), os.F_OK)
 

@@ -14,10 +14,12 @@ from beryl_groups.location import absolute, create_for_owner
 from beryl_groups.names import check_name
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from beryl_groups.sqlite import Connection
     from beryl_groups.store import Store
+
+_PAGES_OF_A_STEP = 1000
 
 _ORPHANS = """
     SELECT group_id, count(*), CAST(min(topic) AS BLOB) FROM group_topics
@@ -84,7 +86,12 @@ def _shown(raw: bytes) -> str:
 
 
 def backup(store: Store, path: str | os.PathLike[str]) -> None:
-    """Copy the database to a new file, which has its name only when it is whole and on disk."""
+    """Copy the database to a new file."""
+    write_backup(path, lambda draft, target: store.read_file(copy_to, draft, target))
+
+
+def write_backup(path: str | os.PathLike[str], write: Callable[[Path, Path], None]) -> None:
+    """Call ``write(draft, target)``; the file has its name only when it is whole and on disk."""
     target = Path(path)
     try:
         target = Path(absolute(os.fspath(path)))
@@ -93,7 +100,7 @@ def backup(store: Store, path: str | os.PathLike[str]) -> None:
             raise FileExistsError
         try:
             create_for_owner(draft)
-            store.read_file(_copy, draft, target)
+            write(draft, target)
             _sync(draft)
             _publish(draft, target)
         finally:
@@ -110,13 +117,29 @@ def backup(store: Store, path: str | os.PathLike[str]) -> None:
         raise _failed(target, sqlite.reason(error)) from error
 
 
-def _copy(connection: Connection, draft: Path, target: Path) -> None:
+def copy_to(
+    connection: Connection,
+    draft: Path,
+    target: Path,
+    progress: Callable[[int, int, int], None] | None = None,
+) -> None:
+    """Copy to an empty file; ``progress(status, pages left, pages in all)`` is called on the way.
+
+    With it the copy is made in steps. The transaction around them has them all copy the same
+    moment: without it, each write of somebody else would begin the copy anew.
+    """
     try:
         with closing(sqlite.driver.connect(draft, isolation_level=None)) as copy:
             # The draft has no name yet that anyone would open: one sync at the end is enough.
             copy.execute("PRAGMA synchronous = OFF")
             copy.execute("PRAGMA journal_mode = OFF")
-            connection.backup(copy)
+            connection.execute("BEGIN")
+            try:
+                connection.execute("SELECT count(*) FROM sqlite_schema").fetchall()
+                pages = _PAGES_OF_A_STEP if progress is not None else -1
+                connection.backup(copy, pages=pages, progress=progress)
+            finally:
+                connection.execute("ROLLBACK")
     except sqlite.Error as error:
         raise _failed(target, sqlite.reason(error)) from error
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import threading
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from importlib import resources
 from typing import TYPE_CHECKING, cast
 
@@ -104,6 +104,18 @@ def read_revision(connection: sqlite.Connection, location: Location) -> str | No
         return revision(connection, location)
     finally:
         connection.execute("ROLLBACK")
+
+
+def refuse_before_it_is_touched(location: Location, busy_timeout: float) -> None:
+    """Raise where to open the file as ours, and to close it again, could change another's."""
+    if location.has_journal():
+        # To recover the file is for its own application; ours is not known from the outset.
+        with closing(sqlite.look_past_journal(location)) as onlooker:
+            refuse_marked_as_foreign(onlooker, location)
+    if location.has_wal():
+        # Closing a connection may move what a WAL holds into the file, whose it may not be.
+        with closing(sqlite.look(location, busy_timeout)) as onlooker:
+            read_revision(onlooker, location)
 
 
 def upgrade(location: Location, busy_timeout: float) -> None:

@@ -5,11 +5,14 @@ from __future__ import annotations
 import sqlite3
 import time
 import warnings
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Literal, TypeVar
 
 from beryl_groups.errors import Busy, StorageFailed, WalResetWarning
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
     from beryl_groups.location import Location
 
 driver = sqlite3
@@ -20,6 +23,9 @@ Synchronous = Literal["off", "normal", "full", "extra"]
 APPLICATION_ID = 0x6272796C  # "bryl"; the first migration writes it
 
 OLDEST_SQLITE = (3, 37, 0)  # STRICT tables: https://www.sqlite.org/stricttables.html
+
+_STEPS_BETWEEN_LOOKS = 100_000
+"""Instructions of SQLite's virtual machine, some milliseconds' worth."""
 
 _MOST_MILLISECONDS = 2**31 - 1
 
@@ -92,6 +98,17 @@ def look(location: Location, busy_timeout: float) -> Connection:
     return connection
 
 
+def open_for_a_visit(location: Location, busy_timeout: float) -> Connection:
+    """Open the file to read it, and have no file beside it afterwards that was not there before.
+
+    A connection that may not write the file makes sidecar files where the folder lets it, and
+    cannot remove them again.
+    """
+    if location.may_be_written() or location.has_wal():
+        return open_connection(location, busy_timeout, "full")
+    return _open_settled(location, busy_timeout)
+
+
 def look_past_journal(location: Location) -> Connection:
     """Open the file as it lies there, without the recovery that a journal beside it may ask for."""
     return _connect(location, 0, SettledConnection, mode="ro", immutable="1")
@@ -103,8 +120,12 @@ def _open_to_read(location: Location, busy_timeout: float) -> Connection:
     except Error as error:
         if not _lacks_sidecars(error) or location.has_wal():
             raise
-    # No sidecar files and no way to make them, so nobody is writing
-    # (https://www.sqlite.org/wal.html#readonly). The next look asks again.
+    # No sidecar files and no way to make them, so nobody is writing. The next look asks again.
+    return _open_settled(location, busy_timeout)
+
+
+def _open_settled(location: Location, busy_timeout: float) -> Connection:
+    """Open a file that has no sidecar files (https://www.sqlite.org/wal.html#readonly)."""
     connection = _connect(location, busy_timeout, SettledConnection, mode="ro", immutable="1")
     _set_up(connection)
     return connection
@@ -130,6 +151,22 @@ def _set_up(connection: Connection, *settings: str) -> None:
     except Error:
         connection.close()
         raise
+
+
+@contextmanager
+def watched(connection: Connection, look_up: Callable[[], None]) -> Iterator[None]:
+    """Call `look_up` now and then while a long statement runs; an interrupt ends the block."""
+    connection.set_progress_handler(look_up, _STEPS_BETWEEN_LOOKS)
+    try:
+        yield
+    except Error as error:
+        # Ctrl-C comes while `look_up` runs, for elsewhere there is no Python to be interrupted.
+        # The driver makes of it an order to SQLite to stop.
+        if primary_code(error) == driver.SQLITE_INTERRUPT:
+            raise KeyboardInterrupt from error
+        raise
+    finally:
+        connection.set_progress_handler(None, 0)
 
 
 def _lacks_sidecars(error: Error) -> bool:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from sqlalchemy import bindparam, delete, func, select, update
+from sqlalchemy import bindparam, delete, desc, func, select, update
 from sqlalchemy.dialects.sqlite import dialect, insert
 
 from beryl_groups.tables import group_topics, groups
@@ -61,6 +61,43 @@ LIST_GROUPS = _sql(
     select(groups.c.name)
     .where(groups.c.name >= bindparam("lowest"), groups.c.name < bindparam("end"))
     .order_by(groups.c.name)
+    .limit(bindparam("limit"))
+    .offset(bindparam("offset"))
+)
+
+# What the command line reads besides. An orphaned row is in no group, so it does not count.
+_memberships = group_topics.join(groups, group_topics.c.group_id == groups.c.id)
+_number_of_topics = (
+    select(func.count()).where(group_topics.c.group_id == groups.c.id).scalar_subquery()
+)
+NUMBERS_OF_TOPICS = _sql(
+    select(groups.c.name, _number_of_topics)
+    .where(groups.c.name.between(bindparam("first"), bindparam("last")))
+    .order_by(groups.c.name)
+)
+LARGEST_GROUPS = _sql(
+    select(groups.c.name, _number_of_topics.label("number"))
+    .order_by(desc("number"), groups.c.name)
+    .limit(bindparam("limit"))
+    .offset(bindparam("offset"))
+)
+MEMBERSHIPS = _sql(select(func.count()).select_from(_memberships))
+TOPICS_OF_ALL = _sql(
+    select(func.count()).select_from(
+        select(group_topics.c.topic).select_from(_memberships).distinct().subquery()
+    )
+)
+EVERYTHING = _sql(
+    select(groups.c.name, group_topics.c.topic)
+    .select_from(groups.outerjoin(group_topics, group_topics.c.group_id == groups.c.id))
+    .order_by(groups.c.name, group_topics.c.topic)
+)
+LIST_TOPICS = _sql(
+    select(group_topics.c.topic)
+    .distinct()
+    .select_from(_memberships)
+    .where(group_topics.c.topic >= bindparam("lowest"), group_topics.c.topic < bindparam("end"))
+    .order_by(group_topics.c.topic)
     .limit(bindparam("limit"))
     .offset(bindparam("offset"))
 )

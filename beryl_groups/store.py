@@ -6,7 +6,7 @@ import threading
 import time
 import weakref
 from collections import deque
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Concatenate, ParamSpec, TypeVar, cast
 
 from sqlalchemy import create_engine
@@ -75,14 +75,7 @@ class Store:
 
     def _open_current(self) -> None:
         location, busy_timeout = self.location, self.busy_timeout
-        if location.has_journal():
-            # To recover the file is for its own application; ours is not known from the outset.
-            with closing(sqlite.look_past_journal(location)) as onlooker:
-                schema.refuse_marked_as_foreign(onlooker, location)
-        if location.has_wal():
-            # Closing a connection may move what a WAL holds into the file, whose it may not be.
-            with closing(sqlite.look(location, busy_timeout)) as onlooker:
-                schema.read_revision(onlooker, location)
+        schema.refuse_before_it_is_touched(location, busy_timeout)
         connection = self.connect()
         current = False
         try:

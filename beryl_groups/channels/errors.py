@@ -1,0 +1,9 @@
+"""What can go wrong when an event is sent."""
+
+from __future__ import annotations
+
+from beryl_groups.errors import GroupError
+
+
+class SendFailed(GroupError):  # noqa: N818 - named as the other errors of the package are
+    """A message could not be sent; what the client's library said is the ``__cause__``."""

@@ -1,0 +1,106 @@
+"""The arguments and options that commands share, and what a shell completes them to."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+import click
+from click.shell_completion import CompletionItem
+
+from beryl_groups import figures
+from beryl_groups.commandline.database import reading
+from beryl_groups.commandline.text import is_bare
+from beryl_groups.errors import GroupError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from beryl_groups.commandline.database import Visit
+
+_MOST_COMPLETIONS = 1000
+
+
+def example(command: str, *output: str) -> str:
+    """Return what stands at the end of a command's help: how to call it, and what it prints."""
+    return "\b\nExample:\n" + "".join(f"  {line}\n" for line in (f"$ {command}", *output))
+
+
+def _file_names(
+    _context: click.Context, _parameter: click.Parameter, typed: str
+) -> list[CompletionItem[str]]:
+    return [CompletionItem(typed, type="file")]
+
+
+def _names(
+    find: Callable[[Visit, str, str], Iterable[str]],
+) -> Callable[[click.Context, click.Parameter, str], list[str]]:
+    """Return a function for click, which gives no name rather than an error."""
+
+    def complete(context: click.Context, _parameter: click.Parameter, typed: str) -> list[str]:
+        # The shell would have done this; and a Path would spoil a URL.
+        database = os.path.expandvars(os.path.expanduser(context.params.get("database") or ""))  # noqa: PTH111
+        try:
+            with reading(database) as visit:
+                found = list(find(visit, context.params.get("group") or "", typed))
+        except GroupError:
+            return []
+        return [name for name in found if is_bare(name)]  # the shells take a name a line
+
+    return complete
+
+
+def _group_names(visit: Visit, _group: str, typed: str) -> list[str]:
+    return visit.list_groups(typed, limit=_MOST_COMPLETIONS)
+
+
+def _topics_of_all(visit: Visit, _group: str, typed: str) -> list[str]:
+    return visit.read(figures.list_topics, typed, _MOST_COMPLETIONS)
+
+
+def _topics_of_the_group(visit: Visit, group: str, typed: str) -> list[str]:
+    return [topic for topic in sorted(visit.topics(group)) if topic.startswith(typed)]
+
+
+database = click.argument("database", metavar="DB", shell_complete=_file_names)
+group = click.argument("group", metavar="GROUP", shell_complete=_names(_group_names))
+old_group = click.argument("group", metavar="OLD", shell_complete=_names(_group_names))
+new_groups = click.argument("names", metavar="NAME...", nargs=-1, required=True)
+groups = click.argument(
+    "names", metavar="NAME...", nargs=-1, required=True, shell_complete=_names(_group_names)
+)
+topic = click.argument("topic", metavar="TOPIC", shell_complete=_names(_topics_of_all))
+topics = click.argument(
+    "topics", metavar="TOPIC...", nargs=-1, required=True, shell_complete=_names(_topics_of_all)
+)
+topics_of_the_group = click.argument(
+    "topics",
+    metavar="TOPIC...",
+    nargs=-1,
+    required=True,
+    shell_complete=_names(_topics_of_the_group),
+)
+file = click.argument("file", metavar="FILE", shell_complete=_file_names)
+new_file = click.argument("file", metavar="FILE", shell_complete=_file_names)
+
+prefix = click.option(
+    "--prefix",
+    default="",
+    metavar="P",
+    shell_complete=_names(_group_names),
+    help="Only the groups whose names start with P.",
+)
+exclude = click.option(
+    "--exclude",
+    multiple=True,
+    metavar="TOPIC",
+    shell_complete=_names(_topics_of_the_group),
+    help="A topic that does not get the event; may be given several times.",
+)
+as_json = click.option("--json", "as_json", is_flag=True, help="Write JSON.")
+backup_first = click.option(
+    "--backup",
+    metavar="FILE",
+    shell_complete=_file_names,
+    help="Copy the database to this new file first.",
+)

@@ -1,0 +1,91 @@
+"""The commands that look after a database file."""
+
+from __future__ import annotations
+
+import warnings
+
+import click
+
+from beryl_groups import maintenance, schema, sqlite
+from beryl_groups.commandline import parameters
+from beryl_groups.commandline.database import Visit, bring_up_to_date, reading
+from beryl_groups.commandline.input import STANDARD_INPUT
+from beryl_groups.commandline.output import Output
+from beryl_groups.commandline.progress import signs, steps
+from beryl_groups.commandline.text import sentence
+
+
+@click.command(epilog=parameters.example("beryl-groups backup groups.db copy.db"))
+@parameters.database
+@parameters.new_file
+def backup(database: str, file: str) -> None:
+    """Copy the database to a new file.
+
+    Others may read and write meanwhile. The copy is of one moment, and has its name when it is
+    whole and on disk. Nothing is ever overwritten.
+    """
+    with reading(database, any_revision=True) as visit:
+        _back_up(visit, file)
+
+
+@click.command(epilog=parameters.example("beryl-groups check groups.db"))
+@parameters.database
+@parameters.as_json
+def check(database: str, *, as_json: bool) -> int:
+    """Look for damage, and show what is wrong.
+
+    It reads the whole file, and shows one problem a line. The exit code is 1 if anything is
+    wrong, and 0 if all is sound. An SQLite that has the known WAL-reset fault (3.7.0 to 3.51.2)
+    gets a warning on standard error, which does not count.
+    """
+    with reading(database) as visit, signs("Checking") as visit.on_the_way:
+        problems = visit.read(maintenance.problems)
+    _warn_of_wal_reset_fault()
+    output = Output()
+    if as_json:
+        output.array(problems)
+    else:
+        for problem in problems:
+            output.write(f"{sentence(problem)}\n")
+    return 1 if problems else 0
+
+
+@click.command(
+    epilog=parameters.example("beryl-groups upgrade groups.db --backup before-the-upgrade.db")
+)
+@parameters.database
+@parameters.backup_first
+def upgrade(database: str, backup: str | None) -> None:
+    """Bring the schema to the newest revision.
+
+    It says from which revision to which. There is no way back: --backup keeps a copy of the
+    file as it was.
+    """
+    with reading(database, any_revision=True) as visit:
+        found = visit.revision
+        if backup is not None:
+            _back_up(visit, backup)
+    bring_up_to_date(database)
+    shown = visit.location.shown
+    if found == schema.HEAD:
+        click.echo(f"The database {shown!r} has the newest revision already, {schema.HEAD}.")
+    else:
+        click.echo(
+            f"The database {shown!r} has been upgraded from {found or 'an empty file'} to "
+            f"{schema.HEAD}."
+        )
+
+
+def _warn_of_wal_reset_fault() -> None:
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        sqlite.warn_of_wal_reset_fault(stacklevel=1)
+    for warning in caught:
+        click.echo(f"Warning: {sentence(warning.message)}", err=True)
+
+
+def _back_up(visit: Visit, file: str) -> None:
+    if file == STANDARD_INPUT:
+        raise click.UsageError("A backup is a file; one that is called '-' is './-'.")
+    with steps("Copying") as progress:
+        visit.backup(file, lambda _status, left, total: progress(total - left, total))

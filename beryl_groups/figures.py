@@ -1,0 +1,75 @@
+"""What there is in a database, as numbers and as a whole, read for the command line."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import groupby
+from operator import itemgetter
+from typing import TYPE_CHECKING
+
+from beryl_groups import operations, statements
+from beryl_groups.names import after_prefix, check_bound
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from beryl_groups.sqlite import Connection
+
+_ABOVE_ALL_TEXT = b""  # SQLite orders every blob after every text
+
+
+@dataclass(frozen=True)
+class Figures:
+    """How much a database holds."""
+
+    groups: int
+    topics: int
+    memberships: int
+    largest: list[tuple[str, int]]
+
+
+def figures(connection: Connection, largest: int) -> Figures:
+    """Count, as of one moment; a topic that is in several groups is one topic."""
+    with _moment(connection):
+        groups = operations.count(connection)
+        (memberships,) = connection.execute(statements.MEMBERSHIPS).fetchone()
+        (topics,) = connection.execute(statements.TOPICS_OF_ALL).fetchone()
+        rows = connection.execute(statements.LARGEST_GROUPS, (largest, 0)).fetchall()
+    return Figures(groups, topics, memberships, rows)
+
+
+def numbers_of_topics(connection: Connection, first: str, last: str) -> list[tuple[str, int]]:
+    """Return the groups from one name to another, each with the number of its topics."""
+    return connection.execute(statements.NUMBERS_OF_TOPICS, (first, last)).fetchall()
+
+
+def for_each_group(connection: Connection, handle: Callable[[str, list[str], int], None]) -> None:
+    """Call ``handle(group, topics, number of groups)`` for all there is, as of one moment.
+
+    Groups and topics come in code point order, and no more than one group is held in memory. The
+    moment is kept by a read transaction: it holds up no writer, and only keeps what is written
+    meanwhile in the WAL.
+    """
+    with _moment(connection):
+        number = operations.count(connection)
+        rows = connection.execute(statements.EVERYTHING)
+        for name, group in groupby(rows, itemgetter(0)):
+            handle(name, [topic for _, topic in group if topic is not None], number)
+
+
+def list_topics(connection: Connection, prefix: str, limit: int) -> list[str]:
+    """Return the topics of all groups that start with the prefix, in code point order."""
+    lowest = check_bound(prefix)
+    end = after_prefix(lowest)
+    bounds = (lowest, _ABOVE_ALL_TEXT if end is None else end, limit, 0)
+    return [topic for (topic,) in connection.execute(statements.LIST_TOPICS, bounds)]
+
+
+@contextmanager
+def _moment(connection: Connection) -> Iterator[None]:
+    connection.execute("BEGIN")
+    try:
+        yield
+    finally:
+        connection.execute("ROLLBACK")
