@@ -16,7 +16,7 @@ from sqlalchemy.pool import NullPool
 from beryl_groups import fork, operations, schema, sqlite
 from beryl_groups.cache import MISSING, Cache
 from beryl_groups.commits import Writer
-from beryl_groups.errors import Busy, Closed, GroupError, StartFailed
+from beryl_groups.errors import Busy, Closed, GroupError, StartFailed, StorageFailed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -232,7 +232,12 @@ class Store:
         """Return the error of ours that tells of an error of the driver, which is its cause."""
         if not isinstance(error, sqlite.Error):
             return error
-        ours = sqlite.translate(error, self.location.shown, self.busy_timeout)
+        ours: StorageFailed
+        if self.closed is not None:
+            # It met the end of the connections, or of the files of ":memory:".
+            ours = Closed(self.closed)
+        else:
+            ours = sqlite.translate(error, self.location.shown, self.busy_timeout)
         ours.__cause__ = error
         return ours
 

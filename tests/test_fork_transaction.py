@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import sys
 import threading
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
@@ -14,7 +15,7 @@ import pytest
 
 import beryl_groups
 from beryl_groups import Closed, GroupError, StartFailed
-from tests.processes import PATIENCE, Fork, finish, in_thread, together
+from tests.processes import PATIENCE, Fork, finish, gather, in_thread, together
 from tests.test_fork import CALLS, CALLS_OF_A_HANDLE, make_group, refusals
 
 if TYPE_CHECKING:
@@ -167,18 +168,24 @@ def test_a_fork_that_must_not_wait_harms_nothing(path: Path) -> None:
         assert groups.check() == []
 
 
-def test_threads_may_fork_at_the_same_time(groups: Groups, path: Path) -> None:
-    """Forks of several threads at once wait for one another, and each child can open the file."""
-    make_group(groups)
+def fork_in_threads(path: Path) -> None:
+    sys.setswitchinterval(1e-5)  # to have them meet everywhere
 
     def fork_often(worker: int) -> None:
-        for number in range(10):
+        for number in range(20):
             Fork(partial(add_to_group, path, f"{worker}:{number}")).result()
 
-    together(*(partial(fork_often, worker) for worker in range(4)))
-    expected = {f"{worker}:{number}" for worker in range(4) for number in range(10)}
-    assert groups.topics("group") == expected | {"a"}
-    assert groups.check() == []
+    with beryl_groups.start(path, busy_timeout=PATIENCE) as groups:
+        make_group(groups)
+        together(*(partial(fork_often, worker) for worker in range(4)))
+        expected = {f"{worker}:{number}" for worker in range(4) for number in range(20)}
+        assert groups.topics("group") == expected | {"a"}
+        assert groups.check() == []
+
+
+def test_threads_may_fork_at_the_same_time(path: Path) -> None:
+    """Forks of several threads at once wait for one another, and each child can open the file."""
+    gather(fork_in_threads, [(path,)])
 
 
 def add_to_group(path: Path, topic: str) -> None:

@@ -51,6 +51,7 @@ class Interrupter:
     def call(self, function: Callable[[], object]) -> None:
         """Call a function, and take the interrupt where it comes."""
         signal.signal(signal.SIGINT, self._interrupt)
+        sys._getframe().f_trace_opcodes = True  # what Python 3.12 wants to know beforehand
         sys.settrace(self._trace)
         try:
             function()
@@ -81,13 +82,12 @@ class Interrupter:
 
 def at_steps(attempt: Callable[[Interrupter], None], apart: int = 1) -> int:
     """Have a call interrupted at one step after the other; it takes the same way each time."""
-    step = 1
-    while True:
-        interrupter = Interrupter(step)
-        attempt(interrupter)
-        if not interrupter.interrupted:
-            return step
+    step, interrupted = 1 - apart, True
+    while interrupted:
         step += apart
+        attempt(interrupter := Interrupter(step))
+        interrupted = interrupter.interrupted
+    return step
 
 
 def in_process(function: Callable[..., int], *arguments: object) -> None:
@@ -112,9 +112,10 @@ def add_one_by_one(groups: Groups) -> None:
         transaction.add("group", "b")
 
 
-def make_group(path: Path) -> None:
+def make_group(path: Path, *topics: str) -> None:
     with beryl_groups.start(path) as groups:
         groups.create("group")
+        groups.add("group", *topics)
 
 
 def interrupt_writes(path: Path, write: Callable[[Groups], None]) -> int:
@@ -125,9 +126,8 @@ def interrupt_writes(path: Path, write: Callable[[Groups], None]) -> int:
             interrupter.call(partial(write, groups))
             if interrupter.interrupted:
                 found.add(whole(groups))
-            in_thread(partial(groups.set_topics, "group", [])).result(PATIENCE)
-            add_one_by_one(groups)
-            groups.remove("group", "a", "b")
+            in_thread(partial(add_one_by_one, groups)).result(PATIENCE)
+            groups.set_topics("group", [])
 
     make_group(path)
     steps = at_steps(attempt, apart=2)
@@ -196,9 +196,7 @@ def interrupt_reads(path: Path) -> int:
             assert groups.topics("group") == {"kept"}
             groups.add("group", "kept")
 
-    make_group(path)
-    with beryl_groups.start(path) as groups:
-        groups.add("group", "kept")
+    make_group(path, "kept")
     return at_steps(attempt, apart=2)
 
 
@@ -260,8 +258,8 @@ def test_a_start_or_close_interrupted_at_any_step_leaves_nothing_open(path: Path
 
 def interrupt_at_any_time(path: Path) -> int:
     """Have a timer interrupt whatever the main thread does, beside two threads that write."""
-    chance = random.Random(11)
-    stop = threading.Event()
+    chance, stop = random.Random(11), threading.Event()
+    written: set[str] = set()
     pending = False
 
     def interrupt(_signal: int, _frame: FrameType | None) -> None:
@@ -270,12 +268,16 @@ def interrupt_at_any_time(path: Path) -> int:
             pending = False
             raise KeyboardInterrupt
 
-    def write(worker: int) -> int:
-        for number in itertools.count():
-            if stop.is_set():
-                return number
-            groups.add("others", f"{worker}:{number}")
-        raise AssertionError
+    def write(worker: int) -> None:
+        numbers = itertools.count()
+        while not stop.is_set():
+            groups.add("others", topic := f"{worker}:{next(numbers)}")
+            written.add(topic)
+
+    def be_interrupted() -> None:
+        add_one_by_one(groups)
+        while pending:
+            groups.topics("group")
 
     signal.signal(signal.SIGALRM, interrupt)
     with beryl_groups.start(path, synchronous="normal") as groups:
@@ -286,14 +288,12 @@ def interrupt_at_any_time(path: Path) -> int:
             with suppress(KeyboardInterrupt):
                 pending = True
                 signal.setitimer(signal.ITIMER_REAL, chance.uniform(1e-5, 2e-3))
-                add_one_by_one(groups)
-                while pending:
-                    groups.topics("group")
+                be_interrupted()
             whole(groups)
             groups.remove("group", "a", "b")
         stop.set()
-        numbers = [worker.result(PATIENCE) for worker in workers]
-        written = {f"{worker}:{each}" for worker in range(2) for each in range(numbers[worker])}
+        for worker in workers:
+            worker.result(PATIENCE)
         assert groups.topics("others") == written
         assert groups.check() == []
     return 1000
