@@ -258,6 +258,8 @@ def test_a_start_or_close_interrupted_at_any_step_leaves_nothing_open(path: Path
 
 def interrupt_at_any_time(path: Path) -> int:
     """Have a timer interrupt whatever the main thread does, beside two threads that write."""
+    if (coverage := sys.modules.get("coverage")) and (measuring := coverage.Coverage.current()):
+        measuring.stop()  # it takes a lock of its own, which an interrupt would leave taken
     chance, stop = random.Random(11), threading.Event()
     written: set[str] = set()
     pending = False
