@@ -186,14 +186,15 @@ class Cache:
     @contextmanager
     def paused(self, seconds: float) -> Iterator[bool]:
         """Answer nothing inside the block, with no connection open; False if it takes too long."""
-        if not self._lock.acquire(timeout=seconds):
+        lock = self._lock  # a forked child makes a new one meanwhile
+        if not lock.acquire(timeout=seconds):
             yield False
             return
         try:
             self.disconnect()
             yield True
         finally:
-            self._lock.release()
+            lock.release()
 
     def _look(self) -> int | None:
         """Return the version as of now; any other call's commit before now shows in it."""
