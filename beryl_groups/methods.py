@@ -218,7 +218,7 @@ class GroupMethods(ABC):
             raise TypeError(f"channels is a callable (topic, event, payload), not {channels!r}.")
         if iscoroutinefunction(channels) or iscoroutinefunction(type(channels).__call__):
             raise TypeError(
-                f"{channels!r} is async, and nobody would await it here: use beryl_groups.aio, or "
+                f"{channels!r} is async, and nobody would await it here: wrap it with "
                 "beryl_groups.channels.from_async."
             )
         left_out = set(check_names(exclude))
