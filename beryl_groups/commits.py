@@ -1,8 +1,8 @@
 """One writer at a time, and one commit for all that wait.
 
-SQLite lets one connection write at a time, and a durable commit costs a sync of the storage.
-So the writers of a handle queue here. Whoever leads carries out, in its own transaction and
-each call standing or falling alone, what waits behind it; then it hands the lead to the next.
+SQLite lets one connection write at a time, and a durable commit costs a sync. So the writers of a
+handle queue here. Whoever leads carries out, in its own transaction and each call standing or
+falling alone, what waits behind it; then it hands the lead to the next.
 
 Invariants:
 
@@ -10,20 +10,19 @@ Invariants:
 - A call waits in `_queue`, or is carried by the leader (`_carried`), or leads, or is done.
   It changes places under `_mutex`; the head of the queue may lead already and not know it yet.
 - A caller returns only after the commit that holds its call, or with the error of its own call.
-- A leader that is interrupted (Ctrl-C comes anywhere) leaves nothing half done: its transaction
-  is rolled back, or was committed; what it carried is answered or waits again; the lead goes on.
-  `_leave` does all this and does no harm twice, so it is called twice.
+- A leader that Ctrl-C interrupts leaves nothing half done: its transaction is rolled back, or was
+  committed; what it carried is answered or waits again. `_leave` sees to that, and is called twice.
 """
 
 from __future__ import annotations
 
 import threading
-import time
 from collections import deque
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from beryl_groups import sqlite
+from beryl_groups.calls import Call
 from beryl_groups.errors import Busy, Closed, GroupError, StorageFailed
 
 if TYPE_CHECKING:
@@ -49,44 +48,6 @@ class Connections(Protocol):
     def busy(self) -> Busy: ...
 
 
-class _Call(Generic[T]):
-    """One write, from the moment it is asked for to its outcome."""
-
-    def __init__(
-        self,
-        work: Callable[[Connection], T] | None,
-        touched: Iterable[Touched],
-        busy_timeout: float,
-    ) -> None:
-        self.work = work
-        self.touched = touched
-        self.deadline = time.monotonic() + busy_timeout
-        self.thread = threading.get_ident()
-        self.wake: threading.Lock | None = None
-        self.done = False
-        self.error: Exception | None = None
-        self.result: Any = None
-
-    def attempt(self, connection: Connection) -> None:
-        """Do the work; it refuses before it has written anything, or it spoils the transaction."""
-        self.error = None
-        try:
-            if self.work is not None:
-                self.result = self.work(connection)
-        except GroupError as refusal:
-            self.error = refusal
-
-    def time_left(self) -> float:
-        return min(max(self.deadline - time.monotonic(), 0), threading.TIMEOUT_MAX)
-
-    def answer(self, error: Exception) -> None:
-        self.error, self.done = error, True
-
-    def signal(self) -> None:
-        if self.wake is not None and self.wake.locked():
-            self.wake.release()
-
-
 class Writer:
     """The write connection of a handle, and the queue of those who want it."""
 
@@ -95,10 +56,10 @@ class Writer:
         self._connection: Connection | None = None
         # Reentrant, for a signal handler or a finalizer may call in at any point.
         self._mutex = threading.RLock()
-        self._leader: _Call[Any] | None = None
-        self._queue: deque[_Call[Any]] = deque()
-        self._carried: list[_Call[Any]] = []
-        self._committing: list[_Call[Any]] = []
+        self._leader: Call[Any] | None = None
+        self._queue: deque[Call[Any]] = deque()
+        self._carried: list[Call[Any]] = []
+        self._committing: list[Call[Any]] = []
         self._closed: str | None = None
 
     def run(self, work: Callable[[Connection], T], touched: Iterable[Touched]) -> T:
@@ -112,17 +73,12 @@ class Writer:
                 self._leave(call)
             finally:
                 self._leave(call)
-        try:
-            if call.error is not None:
-                raise call.error
-            return call.result  # type: ignore[no-any-return]
-        finally:
-            del call  # which would keep the traceback that keeps this frame that keeps the call
+        return call.outcome()  # type: ignore[no-any-return]
 
     @contextmanager
     def transaction(self, touched: Iterable[Touched]) -> Iterator[Connection]:
         """Give the connection in a transaction that holds nobody else's call."""
-        call: _Call[None] = self._call(None, touched)
+        call: Call[None] = self._call(None, touched)
         try:
             self._lead_alone(call)
             try:
@@ -143,7 +99,7 @@ class Writer:
     @contextmanager
     def paused(self) -> Iterator[None]:
         """Hold the lead with no connection open."""
-        call: _Call[None] = self._call(None, ())
+        call: Call[None] = self._call(None, ())
         try:
             self._lead_alone(call)
             self._disconnect()
@@ -171,8 +127,8 @@ class Writer:
         self._queue.clear()
         self._carried = []
 
-    def _call(self, work: Callable[[Connection], T] | None, touched: Iterable[Touched]) -> _Call[T]:
-        call = _Call(work, touched, self._connections.busy_timeout)
+    def _call(self, work: Callable[[Connection], T] | None, touched: Iterable[Touched]) -> Call[T]:
+        call = Call(work, touched, self._connections.busy_timeout)
         leader = self._leader
         if leader is not None and leader.thread == call.thread:
             raise GroupError(
@@ -181,7 +137,7 @@ class Writer:
             )
         return call
 
-    def _lead(self, call: _Call[Any]) -> bool:
+    def _lead(self, call: Call[Any]) -> bool:
         """Wait for the lead and return True, or False where another has carried the call out."""
         with self._mutex:
             if self._closed is not None:
@@ -208,12 +164,12 @@ class Writer:
                 # A call that a leader carries has its answer when that leader's commit ends.
                 wait = call.time_left() if waiting else -1
 
-    def _lead_alone(self, call: _Call[Any]) -> None:
+    def _lead_alone(self, call: Call[Any]) -> None:
         """Wait for the lead of a call that nobody else can carry out."""
         if not self._lead(call):
             raise call.error or Closed("The handle has been closed.")
 
-    def _carry_out(self, call: _Call[Any]) -> None:
+    def _carry_out(self, call: Call[Any]) -> None:
         """Do the call and all that wait, together; or alone, where one spoils it for the others."""
         try:
             connection = self._begin(call)
@@ -230,7 +186,7 @@ class Writer:
         else:
             self._commit_all(connection, [call, *self._carried])
 
-    def _carry_out_alone(self, call: _Call[Any]) -> None:
+    def _carry_out_alone(self, call: Call[Any]) -> None:
         try:
             connection = self._begin(call)
             call.attempt(connection)
@@ -240,7 +196,7 @@ class Writer:
         else:
             self._commit_all(connection, [call])
 
-    def _commit_all(self, connection: Connection, batch: list[_Call[Any]]) -> None:
+    def _commit_all(self, connection: Connection, batch: list[Call[Any]]) -> None:
         try:
             self._commit(connection, batch)
         except sqlite.Error as error:
@@ -256,7 +212,7 @@ class Writer:
                 self._carried.append(self._queue[0])
                 self._queue.popleft()
 
-    def _begin(self, call: _Call[Any]) -> Connection:
+    def _begin(self, call: Call[Any]) -> Connection:
         connection = self._connection
         if connection is None:
             connection = self._connection = self._connections.connect()
@@ -271,7 +227,7 @@ class Writer:
             sqlite.wait_at_most(connection, self._connections.busy_timeout)
         return connection
 
-    def _commit(self, connection: Connection, batch: list[_Call[Any]]) -> None:
+    def _commit(self, connection: Connection, batch: list[Call[Any]]) -> None:
         if connection is not self._connection:
             raise Closed(self._closed or "The connection is gone.")
         self._connections.before_commit(connection)
@@ -313,7 +269,7 @@ class Writer:
             self._connections.close_connection(self._connection)
             self._connection = None
 
-    def _leave(self, call: _Call[Any]) -> None:
+    def _leave(self, call: Call[Any]) -> None:
         """Give up the lead, or the place in the queue."""
         with self._mutex:
             if call.wake is not None and call in self._queue:

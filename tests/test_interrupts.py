@@ -60,8 +60,7 @@ class Interrupter:
         except KeyboardInterrupt:
             pass
         except TypeError as error:
-            # Now and then CPython 3.11 loses its place where an interrupt meets a trace of
-            # operations, in SQLAlchemy's frames here, and calls what it is about to raise.
+            # CPython 3.11 can lose its place where an interrupt meets a trace of operations.
             if str(error) != "'traceback' object is not callable":
                 raise
         finally:
