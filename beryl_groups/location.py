@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import os
-import shutil
 import sys
-import tempfile
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -108,6 +106,8 @@ class Location:
     def remove(self) -> None:
         """Remove what ``":memory:"`` left; a file that was asked for stays."""
         if self.folder_to_remove is not None:
+            import shutil  # noqa: PLC0415 - few programs need it
+
             shutil.rmtree(self.folder_to_remove, ignore_errors=True)
 
 
@@ -175,6 +175,8 @@ def _memory() -> Location:
     is open. A file in memory (or in the folder for temporary files, where the system has no
     such thing) behaves as every other database does.
     """
+    import tempfile  # noqa: PLC0415 - few programs need it
+
     try:
         shared = os.access(_SHARED_MEMORY, os.W_OK | os.X_OK)
         folder = tempfile.mkdtemp(prefix="beryl_groups-", dir=_SHARED_MEMORY if shared else None)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import secrets
 from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -95,7 +94,7 @@ def write_backup(path: str | os.PathLike[str], write: Callable[[Path, Path], Non
     target = Path(path)
     try:
         target = Path(absolute(os.fspath(path)))
-        draft = target.with_name(f".beryl-{secrets.token_hex(4)}")
+        draft = target.with_name(f".beryl-{os.urandom(4).hex()}")
         if os.path.lexists(target):
             raise FileExistsError
         try:
