@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import multiprocessing
 import os
+import signal
 import sys
 import threading
 from concurrent.futures import ProcessPoolExecutor
@@ -15,7 +17,7 @@ import pytest
 
 import beryl_groups
 from beryl_groups import Closed, GroupError, StartFailed
-from tests.processes import PATIENCE, Fork, finish, gather, in_thread, together
+from tests.processes import PATIENCE, Fork, finish, gather, in_thread, together, wait_until
 from tests.test_fork import CALLS, CALLS_OF_A_HANDLE, make_group, refusals
 
 if TYPE_CHECKING:
@@ -124,6 +126,35 @@ def test_a_child_that_leaves_the_block_ends_nothing(
     assert groups.check() == []
 
 
+def test_a_child_that_drops_what_it_inherited_loses_nothing(groups: Groups, path: Path) -> None:
+    """A connection that a child was left with is never closed there, not even as garbage."""
+    make_group(groups)
+    inherited = [groups.transaction()]
+    inherited[0].__enter__().add("group", "before")
+    reader, writer = os.pipe()
+
+    def drop() -> None:
+        os.close(writer)
+        assert os.read(reader, 1) == b"."
+        inherited.clear()
+        gc.collect()
+
+    child = Fork(drop)
+    os.close(reader)
+    inherited.pop().__exit__(None, None, None)
+    groups.close()
+    for turn in range(2):  # the last of which is closed when the child drops what is outdated
+        with beryl_groups.start(path) as later:
+            later.add("group", f"{turn}", *(f"{turn}:{number}" for number in range(1000)))
+    os.write(writer, b".")
+    os.close(writer)
+    child.result()
+    with beryl_groups.start(path) as later:
+        assert later.topics("group") >= {"a", "before", "0", "1"}
+        assert len(later.topics("group")) == 2004
+        assert later.check() == []
+
+
 @contextmanager
 def transaction_in_another_thread(groups: Groups) -> Iterator[None]:
     held, released = threading.Event(), threading.Event()
@@ -154,6 +185,26 @@ def test_a_fork_does_not_wait_for_ever_for_another_threads_transaction(path: Pat
             ).result()
         assert kinds(said) == {"Closed"}
         assert "transaction" in sentence
+        assert groups.list_groups() == ["after", "before", "group"]
+        assert groups.check() == []
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+def test_a_fork_interrupted_as_it_waits_harms_nothing(path: Path) -> None:
+    """Ctrl-C while a fork waits, which Python reports and goes on, leaves the file refused."""
+    with beryl_groups.start(path, busy_timeout=PATIENCE) as groups:
+        make_group(groups)
+        forking = threading.get_ident()
+
+        def interrupt() -> None:
+            wait_until(lambda: len(groups._store._writer._queue) == 1)
+            signal.pthread_kill(forking, signal.SIGINT)
+
+        with transaction_in_another_thread(groups):
+            interrupting = in_thread(interrupt)
+            child = Fork(partial(start_is_refused, path))
+            interrupting.result(PATIENCE)
+            assert "transaction" in child.result()
         assert groups.list_groups() == ["after", "before", "group"]
         assert groups.check() == []
 

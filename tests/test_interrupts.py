@@ -1,15 +1,12 @@
-"""Ctrl-C in the middle of a call: at each step that the call makes, and at any time."""
+"""Ctrl-C in the middle of a call, at each step that the call makes."""
 
 from __future__ import annotations
 
 import ctypes
 import gc
-import itertools
-import random
 import signal
 import sys
 import threading
-from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -129,7 +126,7 @@ def interrupt_writes(path: Path, write: Callable[[Groups], None]) -> int:
             groups.set_topics("group", [])
 
     make_group(path)
-    steps = at_steps(attempt, apart=2)
+    steps = at_steps(attempt, apart=3)
     with beryl_groups.start(path) as groups:
         assert groups.check() == []
     assert found == {False, True}, "no interrupt came before the commit, or none after it"
@@ -253,53 +250,3 @@ def interrupt_starts_and_closes(path: Path) -> int:
 def test_a_start_or_close_interrupted_at_any_step_leaves_nothing_open(path: Path) -> None:
     """A start that Ctrl-C ends leaves no descriptor; nor does a close that is called again."""
     in_process(interrupt_starts_and_closes, path)
-
-
-def interrupt_at_any_time(path: Path) -> int:
-    """Have a timer interrupt whatever the main thread does, beside two threads that write."""
-    if (coverage := sys.modules.get("coverage")) and (measuring := coverage.Coverage.current()):
-        measuring.stop()  # it takes a lock of its own, which an interrupt would leave taken
-    chance, stop = random.Random(11), threading.Event()
-    written: set[str] = set()
-    pending = False
-
-    def interrupt(_signal: int, _frame: FrameType | None) -> None:
-        nonlocal pending
-        if pending:
-            pending = False
-            raise KeyboardInterrupt
-
-    def write(worker: int) -> None:
-        numbers = itertools.count()
-        while not stop.is_set():
-            groups.add("others", topic := f"{worker}:{next(numbers)}")
-            written.add(topic)
-
-    def be_interrupted() -> None:
-        add_one_by_one(groups)
-        while pending:
-            groups.topics("group")
-
-    signal.signal(signal.SIGALRM, interrupt)
-    with beryl_groups.start(path, synchronous="normal") as groups:
-        groups.create("group")
-        groups.create("others")
-        workers = [in_thread(partial(write, worker)) for worker in range(2)]
-        for _ in range(1000):
-            with suppress(KeyboardInterrupt):
-                pending = True
-                signal.setitimer(signal.ITIMER_REAL, chance.uniform(1e-5, 2e-3))
-                be_interrupted()
-            whole(groups)
-            groups.remove("group", "a", "b")
-        stop.set()
-        for worker in workers:
-            worker.result(PATIENCE)
-        assert groups.topics("others") == written
-        assert groups.check() == []
-    return 1000
-
-
-def test_interrupts_at_any_time_hurt_nobody(path: Path) -> None:
-    """A thousand real signals in one thread lose nothing of the others', and leave no half."""
-    in_process(interrupt_at_any_time, path)
