@@ -96,6 +96,8 @@ def mosquitto(password: str | None = None) -> Iterator[Server]:
         server = Server("mosquitto", "-c", "mosquitto.conf", port=port, folder=folder)
         # Started by root it would otherwise become a user who may not read the folder.
         settings = [f"listener {port} {HOST}", "user root", "persistence false"]
+        # By default mosquitto drops what waits for a subscriber beyond a thousand messages.
+        settings.append("max_queued_messages 0")
         if password is None:
             settings.append("allow_anonymous true")
         else:
