@@ -58,9 +58,11 @@ def refuse_untouchable(location: Location) -> None:
 
 def _before() -> None:
     _gate.acquire()  # until after the fork: other threads that fork take their turns
-    _not_paused.extend(
-        store for store in list(_stores) if not _pauses.enter_context(store.paused())
-    )
+    # An interrupt ends this and not the fork: what it did not come to has not been paused.
+    _not_paused.extend(_stores)
+    for store in list(_not_paused):
+        if _pauses.enter_context(store.paused()):
+            _not_paused.remove(store)
 
 
 def _after_in_parent() -> None:
