@@ -166,11 +166,11 @@ class Store:
     def paused(self) -> Iterator[bool]:
         """Have no connection open inside the block; give False where one could not be closed."""
         with ExitStack() as stack:
-            waiting = self.busy_timeout
+            stay = 0
             try:
                 stack.enter_context(self._writer.paused())
             except GroupError:
-                waiting = 0.0  # it is closed, or a transaction is open: no use to wait for more
+                stay = 1  # a transaction is open, for whose end it is no use to wait
             patience = self.busy_timeout
             if not (
                 stack.enter_context(self.cache.paused(patience))
@@ -181,9 +181,9 @@ class Store:
             stack.callback(self._opening.release)
             self._most_idle = 0
             stack.callback(setattr, self, "_most_idle", _MOST_IDLE_CONNECTIONS)
-            deadline = time.monotonic() + waiting
+            deadline = time.monotonic() + patience
             self._close_idle()
-            while self._connections and time.monotonic() < deadline:
+            while len(self._connections) > stay and time.monotonic() < deadline:
                 time.sleep(0.001)
                 self._close_idle()
             yield not self._connections
