@@ -129,12 +129,15 @@ def test_ctrl_c_in_an_import_leaves_nothing(path: Path, long_import: Path) -> No
 
     def is_held() -> bool:
         try:
-            with beryl_groups.start(path, busy_timeout=0) as groups, groups.transaction():
+            with groups.transaction():
                 return False
         except Busy:
             return True
 
-    with process("import", path, long_import) as started:
+    with (
+        beryl_groups.start(path, busy_timeout=0) as groups,
+        process("import", path, long_import) as started,
+    ):
         wait_until(is_held)
         interrupt(started)
     assert run("export", path).output == '{"group": "team", "topics": ["a"]}\n'

@@ -1,0 +1,27 @@
+"""What the commands of all runs share."""
+
+from __future__ import annotations
+
+import argparse
+import secrets
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+
+def parse(
+    name: str, description: str | None, words: list[str] | None, broken: Iterable[str]
+) -> argparse.Namespace:
+    """Return ``long``, ``seed`` and ``broken`` of a run, and print its seed."""
+    parser = argparse.ArgumentParser(
+        prog=f"python -m tests.torture.{name}", description=description
+    )
+    parser.add_argument("--long", action="store_true", help="the form that the README speaks of")
+    parser.add_argument("--seed", type=int, help="what decides all that is random")
+    parser.add_argument("--broken", choices=sorted(broken), help="break the library on purpose")
+    arguments = parser.parse_args(words)
+    if arguments.seed is None:
+        arguments.seed = secrets.randbelow(10**6)
+    print(f"seed {arguments.seed}", flush=True)
+    return arguments

@@ -1,0 +1,100 @@
+"""The library broken on purpose; each is applied in the processes of a run and nowhere else."""
+
+from __future__ import annotations
+
+import itertools
+import threading
+import time
+from typing import TYPE_CHECKING, Any
+
+from beryl_groups import operations, sqlite
+from beryl_groups.commits import Writer
+from beryl_groups.store import Store
+from beryl_groups.transaction import Transaction
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from beryl_groups.calls import Call
+    from beryl_groups.location import Location
+
+
+def never_syncs() -> None:
+    """Each connection is set to ``synchronous=OFF``, whatever was asked for."""
+    sound = sqlite.open_connection
+
+    def open_connection(
+        location: Location, busy_timeout: float, synchronous: sqlite.Synchronous
+    ) -> sqlite.Connection:
+        return sound(location, busy_timeout, "off")
+
+    sqlite.open_connection = open_connection
+
+
+def acknowledges_before_the_commit() -> None:
+    """A write returns at once; another thread carries it out a moment later."""
+    sound = Store.write
+
+    def write(self: Store, operation: Callable[..., Any], *args: Any) -> None:
+        def later() -> None:
+            time.sleep(0.005)
+            sound(self, operation, *args)
+
+        threading.Thread(target=later, daemon=True).start()
+
+    Store.write = write  # type: ignore[method-assign, assignment]
+
+
+def splits_transactions() -> None:
+    """A transaction is committed after each of its writes."""
+    sound = Transaction._write
+
+    def write(self: Transaction, operation: Callable[..., Any], *args: Any) -> Any:
+        result = sound(self, operation, *args)
+        self._connection.execute("COMMIT")
+        self._connection.execute("BEGIN IMMEDIATE")
+        return result
+
+    Transaction._write = write  # type: ignore[method-assign, assignment]
+
+
+def splits_bulk_adds() -> None:
+    """An ``add`` is committed in the middle of its topics."""
+    sound = operations.add
+
+    def add(connection: sqlite.Connection, name: str, topics: Iterable[str]) -> None:
+        listed = list(topics)
+        half = len(listed) // 2
+        sound(connection, name, itertools.islice(listed, half))
+        if half:
+            connection.execute("COMMIT")
+            connection.execute("BEGIN IMMEDIATE")
+        sound(connection, name, listed[half:])
+
+    operations.add = add
+
+
+def swallows_errors() -> None:
+    """A commit that failed is taken for one that did not."""
+
+    def commit_all(self: Writer, connection: sqlite.Connection, batch: list[Call[Any]]) -> None:
+        try:
+            self._commit(connection, batch)
+        except sqlite.Error as error:
+            self._roll_back(error)
+            for call in batch:
+                call.done = True
+
+    Writer._commit_all = commit_all  # type: ignore[method-assign]
+
+
+BROKEN = {
+    broken.__name__: broken
+    for broken in (
+        never_syncs,
+        acknowledges_before_the_commit,
+        splits_transactions,
+        splits_bulk_adds,
+        swallows_errors,
+    )
+}
