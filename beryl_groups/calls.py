@@ -32,6 +32,7 @@ class Call(Generic[T]):
         self.thread = threading.get_ident()
         self.wake: threading.Lock | None = None
         self.done = False
+        self.left = False
         self.error: Exception | None = None
         self.result: Any = None
 

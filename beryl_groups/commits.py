@@ -28,7 +28,7 @@ from beryl_groups.errors import Busy, Closed, GroupError, StorageFailed
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
-    from beryl_groups.cache import Touched
+    from beryl_groups.cache import Cache, Touched
     from beryl_groups.sqlite import Connection
 
 T = TypeVar("T")
@@ -41,9 +41,6 @@ class Connections(Protocol):
 
     def connect(self) -> Connection: ...
     def close_connection(self, connection: Connection) -> None: ...
-    def before_commit(self, connection: Connection) -> None: ...
-    def after_commit(self, connection: Connection, touched: Iterable[Touched]) -> None: ...
-    def after_rollback(self) -> None: ...
     def translated(self, error: Exception) -> Exception: ...
     def busy(self) -> Busy: ...
 
@@ -51,8 +48,9 @@ class Connections(Protocol):
 class Writer:
     """The write connection of a handle, and the queue of those who want it."""
 
-    def __init__(self, connections: Connections) -> None:
+    def __init__(self, connections: Connections, cache: Cache) -> None:
         self._connections = connections
+        self._cache = cache
         self._connection: Connection | None = None
         # Reentrant, for a signal handler or a finalizer may call in at any point.
         self._mutex = threading.RLock()
@@ -230,19 +228,17 @@ class Writer:
     def _commit(self, connection: Connection, batch: list[Call[Any]]) -> None:
         if connection is not self._connection:
             raise Closed(self._closed or "The connection is gone.")
-        self._connections.before_commit(connection)
+        self._cache.before_commit(connection)
         self._committing = batch
         try:
             connection.execute("COMMIT")
         except sqlite.Error:
             self._committing = []
-            self._connections.after_rollback()
+            self._cache.after_rollback()
             raise
         for call in batch:
             call.done = True
-        self._connections.after_commit(
-            connection, [answer for call in batch for answer in call.touched]
-        )
+        self._cache.after_commit(connection, [answer for call in batch for answer in call.touched])
 
     @contextmanager
     def _translating(self) -> Iterator[None]:
@@ -271,6 +267,8 @@ class Writer:
 
     def _leave(self, call: Call[Any]) -> None:
         """Give up the lead, or the place in the queue."""
+        if call.left:
+            return
         with self._mutex:
             if call.wake is not None and call in self._queue:
                 self._queue.remove(call)
@@ -281,17 +279,19 @@ class Writer:
                     self._disconnect()
             if self._queue and self._leader is self._queue[0]:
                 self._leader.signal()
+            call.left = True
 
     def _end_lead(self) -> None:
         """Settle what the lead was about; each step can be taken again after an interruption."""
-        self._connections.after_rollback()  # a commit that ended has nothing left to take back
+        self._cache.after_rollback()  # a commit that ended has nothing left to take back
         if self._connection is not None and self._connection.in_transaction:
             self._committing = []
             self._roll_back()
         for call in self._committing:
             call.done = True
-        undone = [call for call in self._carried if not (call.done or call in self._queue)]
-        self._queue.extendleft(reversed(undone))
-        for call in self._carried:
-            call.signal()
+        if self._carried:
+            undone = [call for call in self._carried if not (call.done or call in self._queue)]
+            self._queue.extendleft(reversed(undone))
+            for call in self._carried:
+                call.signal()
         self._carried, self._committing = [], []

@@ -40,8 +40,8 @@ class Store:
         self.busy_timeout = busy_timeout
         self.closed: str | None = None
         self.abandoned = False
-        self._writer = Writer(self)
         self.cache = Cache(self)
+        self._writer = Writer(self, self.cache)
         self._engine = create_engine(
             "sqlite://",
             module=sqlite.driver,
@@ -200,15 +200,6 @@ class Store:
         self._writer.abandon(self.closed)
         self.cache.abandon()
         return list(self._connections)
-
-    def before_commit(self, connection: Connection) -> None:
-        self.cache.before_commit(connection)
-
-    def after_commit(self, connection: Connection, touched: Iterable[Touched]) -> None:
-        self.cache.after_commit(connection, touched)
-
-    def after_rollback(self) -> None:
-        self.cache.after_rollback()
 
     def connect(self) -> Connection:
         """Open a connection and set it up; the errors are the driver's."""
