@@ -8,8 +8,12 @@ from itertools import groupby
 from operator import itemgetter
 from typing import TYPE_CHECKING
 
-from beryl_groups import operations, statements
+from sqlalchemy import bindparam, desc, func, select
+
+from beryl_groups import operations
 from beryl_groups.names import after_prefix, check_bound
+from beryl_groups.statements import sql
+from beryl_groups.tables import group_topics, groups
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -17,6 +21,43 @@ if TYPE_CHECKING:
     from beryl_groups.sqlite import Connection
 
 _ABOVE_ALL_TEXT = b""  # SQLite orders every blob after every text
+
+# An orphaned row is in no group, so it does not count.
+_memberships = group_topics.join(groups, group_topics.c.group_id == groups.c.id)
+_number_of_topics = (
+    select(func.count()).where(group_topics.c.group_id == groups.c.id).scalar_subquery()
+)
+_NUMBERS_OF_TOPICS = sql(
+    select(groups.c.name, _number_of_topics)
+    .where(groups.c.name.between(bindparam("first"), bindparam("last")))
+    .order_by(groups.c.name)
+)
+_LARGEST_GROUPS = sql(
+    select(groups.c.name, _number_of_topics.label("number"))
+    .order_by(desc("number"), groups.c.name)
+    .limit(bindparam("limit"))
+    .offset(bindparam("offset"))
+)
+_MEMBERSHIPS = sql(select(func.count()).select_from(_memberships))
+_TOPICS_OF_ALL = sql(
+    select(func.count()).select_from(
+        select(group_topics.c.topic).select_from(_memberships).distinct().subquery()
+    )
+)
+_EVERYTHING = sql(
+    select(groups.c.name, group_topics.c.topic)
+    .select_from(groups.outerjoin(group_topics, group_topics.c.group_id == groups.c.id))
+    .order_by(groups.c.name, group_topics.c.topic)
+)
+_LIST_TOPICS = sql(
+    select(group_topics.c.topic)
+    .distinct()
+    .select_from(_memberships)
+    .where(group_topics.c.topic >= bindparam("lowest"), group_topics.c.topic < bindparam("end"))
+    .order_by(group_topics.c.topic)
+    .limit(bindparam("limit"))
+    .offset(bindparam("offset"))
+)
 
 
 @dataclass(frozen=True)
@@ -33,15 +74,15 @@ def figures(connection: Connection, largest: int) -> Figures:
     """Count, as of one moment; a topic that is in several groups is one topic."""
     with _moment(connection):
         groups = operations.count(connection)
-        (memberships,) = connection.execute(statements.MEMBERSHIPS).fetchone()
-        (topics,) = connection.execute(statements.TOPICS_OF_ALL).fetchone()
-        rows = connection.execute(statements.LARGEST_GROUPS, (largest, 0)).fetchall()
+        (memberships,) = connection.execute(_MEMBERSHIPS).fetchone()
+        (topics,) = connection.execute(_TOPICS_OF_ALL).fetchone()
+        rows = connection.execute(_LARGEST_GROUPS, (largest, 0)).fetchall()
     return Figures(groups, topics, memberships, rows)
 
 
 def numbers_of_topics(connection: Connection, first: str, last: str) -> list[tuple[str, int]]:
     """Return the groups from one name to another, each with the number of its topics."""
-    return connection.execute(statements.NUMBERS_OF_TOPICS, (first, last)).fetchall()
+    return connection.execute(_NUMBERS_OF_TOPICS, (first, last)).fetchall()
 
 
 def for_each_group(connection: Connection, handle: Callable[[str, list[str], int], None]) -> None:
@@ -53,7 +94,7 @@ def for_each_group(connection: Connection, handle: Callable[[str, list[str], int
     """
     with _moment(connection):
         number = operations.count(connection)
-        rows = connection.execute(statements.EVERYTHING)
+        rows = connection.execute(_EVERYTHING)
         for name, group in groupby(rows, itemgetter(0)):
             handle(name, [topic for _, topic in group if topic is not None], number)
 
@@ -63,7 +104,7 @@ def list_topics(connection: Connection, prefix: str, limit: int) -> list[str]:
     lowest = check_bound(prefix)
     end = after_prefix(lowest)
     bounds = (lowest, _ABOVE_ALL_TEXT if end is None else end, limit, 0)
-    return [topic for (topic,) in connection.execute(statements.LIST_TOPICS, bounds)]
+    return [topic for (topic,) in connection.execute(_LIST_TOPICS, bounds)]
 
 
 @contextmanager
