@@ -1,0 +1,219 @@
+"""A session: processes that call in rounds, and the judgement of each round.
+
+Between two rounds all wait, and what is in the file then is read: it ends the one round and
+begins the other, so that each can be judged alone.
+"""
+
+from __future__ import annotations
+
+import random
+import sys
+import tempfile
+import traceback
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, closing, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from threading import BrokenBarrierError
+from typing import TYPE_CHECKING
+
+import beryl_groups
+from beryl_groups import sqlite
+from beryl_groups.cache import MOST_BYTES
+from tests import processes
+from tests.coherence import variants as of_coherence
+from tests.processes import PATIENCE
+from tests.torture import variants as of_torture
+from tests.torture.linearizability.caller import Caller, now
+from tests.torture.linearizability.checker import Call, Undecided, is_linearizable
+from tests.torture.linearizability.rules import NAMES, TOPICS, State, step
+
+if TYPE_CHECKING:
+    from multiprocessing.connection import Connection
+    from multiprocessing.synchronize import Barrier
+
+    from beryl_groups import Groups
+
+VARIANTS = of_torture.BROKEN | of_coherence.VARIANTS
+
+_PROCESSES, _THREADS = 4, 4
+_FEW_BYTES = 3000  # room for an answer or two, so that nearly every read evicts another
+_EDITS = (
+    ("edit_delete", "DELETE FROM groups WHERE name = ?"),
+    ("edit_add", "INSERT OR IGNORE INTO group_topics SELECT id, ?2 FROM groups WHERE name = ?1"),
+)
+
+
+@dataclass
+class Figures:
+    """What came of it."""
+
+    calls: int = 0
+    rounds: int = 0
+    undecided: int = 0
+    faults: list[str] = field(default_factory=list)
+
+    def __str__(self) -> str:
+        undecided = f" ({self.undecided:,} too hard to judge)" if self.undecided else ""
+        return (
+            f"{self.calls:,} calls judged in {self.rounds:,} rounds{undecided}, "
+            f"{len(self.faults):,} faults"
+        )
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What all processes of a session know."""
+
+    seed: str
+    path: Path
+    rounds: int
+    calls: int
+    variants: tuple[str, ...]
+
+
+def run_session(seed: str, figures: Figures, rounds: int, variants: tuple[str, ...]) -> None:
+    """Have the processes call, and judge the rounds up to the first that is wrong."""
+    with tempfile.TemporaryDirectory() as folder:
+        calls = random.Random(seed).choice((2, 4, 8))
+        plan = Plan(seed, Path(folder) / "groups.db", rounds, calls, variants)
+        beryl_groups.start(plan.path).close()
+        # All threads, and this one.
+        barrier = processes.context.Barrier(_PROCESSES * _THREADS + 1)
+        workers = []
+        for number in range(_PROCESSES):
+            reader, writer = processes.context.Pipe(duplex=False)
+            workers.append((processes.start(work, plan, number, barrier, writer), reader))
+            writer.close()
+        moments, history = _lead(plan, barrier)
+        for process, reader in workers:
+            told: str | list[list[Call]] = f"{process.name} hangs, or has come to a sudden end"
+            with reader, suppress(EOFError):
+                if reader.poll(PATIENCE):
+                    told = reader.recv()
+            if isinstance(told, str):
+                figures.faults.append(told)
+                process.kill()
+            else:
+                history = [before + more for before, more in zip(history, told, strict=True)]
+            process.join()
+    if not figures.faults:
+        _judge(moments, history, figures)
+
+
+def work(plan: Plan, number: int, barrier: Barrier, result: Connection) -> None:
+    """Be one of the processes."""
+    choice = random.Random(f"{plan.seed}, process {number}")
+    sys.setswitchinterval(choice.choice((1e-5, 1e-4, 5e-3)))
+    for variant in plan.variants:
+        VARIANTS[variant]()
+    try:
+        with ExitStack() as stack, ThreadPoolExecutor(_THREADS) as threads:
+            handles = [_open(plan, choice, stack) for _ in range(choice.choice((1, 1, 2)))]
+            running = []
+            for thread in range(_THREADS):
+                name = f"process {number}, thread {thread}"
+                caller = Caller(handles[thread % len(handles)], name, plan.seed)
+                running.append(threads.submit(_take_part, plan, caller, barrier))
+            of_threads = [each.result() for each in running]
+            result.send(
+                [[c for calls in of for c in calls] for of in zip(*of_threads, strict=True)]
+            )
+    except BaseException as error:
+        barrier.abort()
+        cause = error.__context__ if isinstance(error, BrokenBarrierError) else error
+        result.send("".join(traceback.format_exception(cause or error)))
+
+
+def _open(plan: Plan, choice: random.Random, stack: ExitStack) -> Groups:
+    handle = beryl_groups.start(
+        plan.path, busy_timeout=PATIENCE, synchronous=choice.choice(("full", "normal"))
+    )
+    stack.enter_context(handle)
+    most_bytes = choice.choice((MOST_BYTES, MOST_BYTES, _FEW_BYTES))
+    handle._store.cache._most_bytes_of_a_generation = most_bytes // 2
+    return handle
+
+
+def _take_part(plan: Plan, caller: Caller, barrier: Barrier) -> list[list[Call]]:
+    rounds = []
+    try:
+        for _ in range(plan.rounds):
+            barrier.wait(PATIENCE)
+            rounds.append(caller.call(plan.calls))
+            barrier.wait(PATIENCE)
+    except BaseException:
+        barrier.abort()  # or all others would wait for this one
+        raise
+    return rounds
+
+
+def _lead(plan: Plan, barrier: Barrier) -> tuple[list[State], list[list[Call]]]:
+    """Begin and end the rounds, edit the file meanwhile, and read it in between."""
+    choice = random.Random(f"{plan.seed}, edits")
+    edits: list[list[Call]] = [[] for _ in range(plan.rounds)]
+    # As the shell does it: it knows nothing of foreign keys.
+    with closing(sqlite.driver.connect(plan.path, isolation_level=None, timeout=PATIENCE)) as file:
+        moments = [_read(file)]
+        try:
+            for made in edits:
+                barrier.wait(PATIENCE)
+                made += [_edit(file, choice) for _ in range(choice.choice((0, 1, 2)))]
+                barrier.wait(PATIENCE)
+                moments.append(_read(file))
+        except BrokenBarrierError:
+            pass  # one of the others says why
+    return moments, edits
+
+
+def _edit(file: sqlite.driver.Connection, choice: random.Random) -> Call:
+    method, sql = choice.choice(_EDITS)
+    arguments = (choice.choice(NAMES), choice.choice(TOPICS))[: sql.count("?")]
+    begin = now()
+    file.execute(sql, arguments)
+    return Call(begin, now(), "the shell", method, arguments, None, changes=True)
+
+
+def _read(file: sqlite.driver.Connection) -> State:
+    rows = file.execute(
+        "SELECT name, topic FROM groups LEFT JOIN group_topics ON group_id = id"
+    ).fetchall()
+    there = {name for name, _ in rows}
+    assert there <= set(NAMES)
+    return tuple(
+        frozenset(topic for of, topic in rows if of == name and topic is not None)
+        if name in there
+        else None
+        for name in NAMES
+    )
+
+
+def _judge(moments: list[State], history: list[list[Call]], figures: Figures) -> None:
+    for before, calls, after in zip(moments, history, moments[1:], strict=False):
+        last = max(call.end for call in calls)
+        seen = Call(last + 1, last + 2, "the file", "everything", (), after, changes=False)
+        figures.rounds += 1
+        figures.calls += len(calls)
+        try:
+            right = is_linearizable([*calls, seen], before, step)
+        except Undecided:
+            figures.undecided += 1
+            continue
+        if not right:
+            figures.faults.append(_explain(before, [*calls, seen]))
+            return
+
+
+def _explain(before: State, calls: list[Call]) -> str:
+    shown = ", ".join(
+        f"{name} {'is no group' if topics is None else f'has {sorted(topics)}'}"
+        for name, topics in zip(NAMES, before, strict=True)
+    )
+    first = min(call.begin for call in calls)
+    lines = [f"no order explains these calls, before which {shown}:"]
+    lines += [
+        f"  {(call.begin - first) / 1000:9.0f} to {(call.end - first) / 1000:9.0f} us, "
+        f"{call.who}: {call.method}{call.arguments} gave {call.result}"
+        for call in sorted(calls, key=lambda call: call.begin)
+    ]
+    return "\n".join(lines)
