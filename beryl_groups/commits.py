@@ -39,7 +39,7 @@ class Connections(Protocol):
 
     busy_timeout: float
 
-    def connect(self) -> Connection: ...
+    def connect_to_write(self) -> Connection: ...
     def close_connection(self, connection: Connection) -> None: ...
     def before_commit(self, connection: Connection) -> None: ...
     def after_commit(self, connection: Connection, touched: Iterable[Touched]) -> None: ...
@@ -215,7 +215,7 @@ class Writer:
     def _begin(self, call: Call[Any]) -> Connection:
         connection = self._connection
         if connection is None:
-            connection = self._connection = self._connections.connect()
+            connection = self._connection = self._connections.connect_to_write()
         if call.wake is None:
             connection.execute("BEGIN IMMEDIATE")
             return connection
