@@ -114,14 +114,16 @@ void storage_fail(int classes, long skip, int error, int on)
     failing_skip = skip;
     failing_error = error;
     failing_on = on;
-    failed = 0;
     pthread_mutex_unlock(&mutex);
 }
 
-/* Return how many operations have failed since storage_fail. */
+/* Return how many operations have failed. */
 long storage_failed(void)
 {
-    return failed;
+    pthread_mutex_lock(&mutex);
+    long result = failed;
+    pthread_mutex_unlock(&mutex);
+    return result;
 }
 
 /* Return how many operations of a class there have been. */

@@ -63,23 +63,32 @@ def scratch() -> Iterator[Path]:
         yield Path(folder).resolve()
 
 
-def preloaded(folder: Path, log: Path | None, module: str, *words: str) -> str:
-    """Run a module with the shim on the folder, and return what it printed."""
+@contextmanager
+def preloaded(
+    folder: Path, log: Path | None, module: str, *words: str
+) -> Iterator[subprocess.Popen[str]]:
+    """Run a module in a process with the shim on the folder, to talk to; it has to end well."""
     shim = folder.with_name(f"{folder.name}.so")
     command = ["cc", "-O1", "-shared", "-fPIC", "-o", os.fspath(shim), os.fspath(_SOURCE), "-ldl"]
     subprocess.run(command, check=True)
     environment = {**os.environ, "LD_PRELOAD": str(shim), "STORAGE_FOLDER": str(folder)}
     if log is not None:
         environment["STORAGE_LOG"] = str(log)
-    done = subprocess.run(
+    with subprocess.Popen(
         [sys.executable, "-m", module, *words],
-        check=True,
         cwd=_ROOT,
         env=environment,
+        stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
-    )
-    return done.stdout
+    ) as process:
+        try:
+            yield process
+        except BaseException:
+            process.kill()
+            raise
+    if process.returncode:
+        raise subprocess.CalledProcessError(process.returncode, process.args)
 
 
 def records(log: Path) -> list[Record]:
@@ -115,7 +124,7 @@ class Storage:
         self._shim.storage_fail(0, ctypes.c_long(0), 0, 0)
 
     def failed(self) -> int:
-        """Return how many operations have failed since the last `fail` or `mend`."""
+        """Return how many operations have failed."""
         return int(self._shim.storage_failed())
 
     def seen(self, kind: int) -> int:

@@ -66,7 +66,8 @@ def record(scratch: Path, seed: int, broken: str, names: Collection[str]) -> Rec
     package = workloads.prepare(folder, names)
     before = {name: load(folder / name) for name in names}
     words = (str(folder), str(package), str(seed), broken, *names)
-    printed = storage.preloaded(folder, log, workloads.__name__, *words)
+    with storage.preloaded(folder, log, workloads.__name__, *words) as process:
+        printed, _ = process.communicate()
     recording = Recording(before, log, package, seed, not broken, printed.splitlines())
     for name in names:
         for difference in states.differences(load(folder / name), states.replayed(recording, name)):

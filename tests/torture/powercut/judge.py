@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import beryl_groups
 from tests.test_durability import contents
-from tests.torture.powercut.workloads import DATABASE, WORKLOADS, moments
+from tests.torture.lanes import short
+from tests.torture.powercut.workloads import DATABASE, WORKLOADS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from tests.test_durability import Call, Model
+    from tests.test_durability import Model
+    from tests.torture.lanes import Lanes, Progress
     from tests.torture.storage import Record
 
 
@@ -37,28 +38,18 @@ def look(path: Path) -> Found:
         return Found(None, [f"{type(error).__name__}: {error}"])
 
 
-@dataclass
-class Progress:
-    """How far each lane had come when the power went."""
-
-    begun: Counter[str] = field(default_factory=Counter)
-    acknowledged: Counter[str] = field(default_factory=Counter)
-
-    def hear(self, record: Record) -> None:
-        if record.kind == "M":
-            what, lane = record.text.split(" ", 1)
-            (self.begun if what == "begin" else self.acknowledged)[lane] += 1
-
-    def key(self) -> tuple[frozenset[tuple[str, int]], frozenset[tuple[str, int]]]:
-        return frozenset(self.begun.items()), frozenset(self.acknowledged.items())
+def hear(progress: Progress, record: Record) -> None:
+    """Take note of a call that begins or has ended."""
+    if record.kind == "M":
+        what, lane = record.text.split(" ", 1)
+        (progress.begun if what == "begin" else progress.acknowledged)[lane] += 1
 
 
 class Judge:
     """Says what is wrong with what is found, given what had been begun and acknowledged."""
 
-    def __init__(self, name: str, lanes: dict[str, list[Call]]) -> None:
+    def __init__(self, name: str, lanes: Lanes) -> None:
         self._lanes = lanes
-        self._moments = {lane: moments(calls) for lane, calls in lanes.items()}
         self._prefix = WORKLOADS[name].synchronous == "normal"
 
     def faults(self, found: dict[str, Found], progress: Progress) -> Iterator[str]:
@@ -66,24 +57,11 @@ class Judge:
             for problem in database.problems:
                 yield f"{name}: {problem}"
             if name == DATABASE and database.content is not None:
-                yield from self._faults_of_content(database.content, progress)
-        for lane, calls in self._lanes.items():
+                yield from self._lanes.faults(database.content, progress, prefix=self._prefix)
+        for lane, calls in self._lanes.calls.items():
             for turn, call in enumerate(calls):
                 if call[0] == "backup":
                     yield from self._faults_of_copy(lane, turn, call[1][0], found, progress)
-
-    def _faults_of_content(self, content: Model, progress: Progress) -> Iterator[str]:
-        for lane in self._lanes:
-            held = {name: topics for name, topics in content.items() if name.startswith(lane)}
-            oldest = 0 if self._prefix else progress.acknowledged[lane]
-            possible = self._moments[lane][oldest : progress.begun[lane] + 1]
-            if held not in possible:
-                yield (
-                    f"{lane} holds {_short(held)} where {progress.acknowledged[lane]} calls were "
-                    f"acknowledged and {progress.begun[lane]} begun: {_short(possible[0])}"
-                )
-        if strangers := [name for name in content if not name.startswith(tuple(self._lanes))]:
-            yield f"there are groups that nobody created: {strangers}"
 
     def _faults_of_copy(
         self, lane: str, turn: int, name: str, found: dict[str, Found], progress: Progress
@@ -91,10 +69,5 @@ class Judge:
         if name not in found:
             if progress.acknowledged[lane] > turn:
                 yield f"the backup {name} had been made and is gone"
-        elif found[name].content != self._moments[lane][turn]:
-            yield f"the backup {name} holds {_short(found[name].content)}"
-
-
-def _short(model: Model | None) -> str:
-    text = repr(model)
-    return text if len(text) < 500 else f"{text[:300]} ... ({len(text)} characters)"
+        elif found[name].content != self._lanes.moments[lane][turn]:
+            yield f"the backup {name} holds {short(found[name].content)}"

@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING
 
 from tests import revisions
 from tests.torture import storage
+from tests.torture.lanes import Progress
 from tests.torture.powercut.disk import Disk
-from tests.torture.powercut.judge import Found, Judge, Progress, look
+from tests.torture.powercut.judge import Found, Judge, hear, look
 from tests.torture.powercut.workloads import DATABASE, WORKLOADS, lanes_of
 
 if TYPE_CHECKING:
@@ -87,7 +88,7 @@ def check(recording: Recording, name: str, wanted: int) -> Figures:
     package = recording.package if WORKLOADS[name].upgrade else None
     with revisions.installed(package), storage.scratch() as scratch:
         for moment, record in enumerate(records):
-            progress.hear(record)
+            hear(progress, record)
             disk.play(moment, record)
             random = Random(f"{recording.seed} {name} {moment}")
             if random.random() >= share:
@@ -96,7 +97,7 @@ def check(recording: Recording, name: str, wanted: int) -> Figures:
                 key = _key(files)
                 if key not in known:
                     known[key] = _open_all(files, scratch)
-                if (case := (key, progress.key())) in judged:
+                if (case := (key, _key_of(progress))) in judged:
                     continue
                 judged.add(case)
                 if found := list(judge.faults(known[key], progress)):
@@ -106,6 +107,10 @@ def check(recording: Recording, name: str, wanted: int) -> Figures:
                         figures.explanations += [f"{where}: {fault}" for fault in found]
     figures.states = set(known)
     return figures
+
+
+def _key_of(progress: Progress) -> tuple[frozenset[tuple[str, int]], ...]:
+    return frozenset(progress.begun.items()), frozenset(progress.acknowledged.items())
 
 
 def _key(files: dict[str, bytes]) -> bytes:

@@ -1,8 +1,4 @@
-"""What is recorded: calls of every kind, and in a process of its own what carries them out.
-
-Each thread of a workload has a lane of calls, all on groups that bear the lane's name, so that
-each lane can be judged by itself: it is as after one of its calls.
-"""
+"""What is recorded: calls of every kind, and in a process of its own what carries them out."""
 
 from __future__ import annotations
 
@@ -11,6 +7,7 @@ import os
 import sys
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from random import Random
 from typing import TYPE_CHECKING, Literal
@@ -19,7 +16,8 @@ import beryl_groups
 from beryl_groups import StorageFailed, sqlite
 from tests import revisions
 from tests.processes import together
-from tests.test_durability import BULK, imagine, perform
+from tests.test_durability import BULK, perform
+from tests.torture.lanes import Lanes
 from tests.torture.storage import SYNC, Storage
 from tests.torture.variants import BROKEN
 
@@ -28,7 +26,7 @@ if TYPE_CHECKING:
 
     from beryl_groups import Groups
     from beryl_groups.location import Location
-    from tests.test_durability import Call, Model
+    from tests.test_durability import Call
 
 DATABASE = "groups.db"
 
@@ -54,23 +52,15 @@ class Workload:
     """The share of calls during which a sync fails."""
 
 
-def lanes_of(name: str, seed: int) -> dict[str, list[Call]]:
-    """Return the calls of each lane of a workload."""
+def lanes_of(name: str, seed: int) -> Lanes:
+    """Return the calls of each thread of a workload."""
     workload = WORKLOADS[name]
-    return {
-        f"lane{number}": list(workload.calls(f"lane{number}", Random(f"{seed} {name} {number}")))
-        for number in range(workload.lanes)
-    }
-
-
-def moments(calls: list[Call]) -> list[Model]:
-    """Return what a lane holds before its first call, and after each."""
-    found: list[Model] = [{}]
-    for call in calls:
-        model = {name: set(topics) for name, topics in found[-1].items()}
-        imagine(model, call)
-        found.append(model)
-    return found
+    return Lanes(
+        {
+            lane: list(workload.calls(lane, Random(f"{seed} {name} {lane}")))
+            for lane in (f"lane{number}" for number in range(workload.lanes))
+        }
+    )
 
 
 def _singles(lane: str, random: Random) -> Iterator[Call]:
@@ -187,8 +177,8 @@ class _Recording:
         self._storage = storage
         self.groups = self._start()
 
-    def run(self, lanes: dict[str, list[Call]]) -> None:
-        together(*(lambda lane=lane: self._carry_out(lane, lanes[lane]) for lane in lanes))
+    def run(self, lanes: Lanes) -> None:
+        together(*(partial(self._carry_out, *each) for each in lanes.calls.items()))
 
     def _start(self) -> Groups:
         return beryl_groups.start(self._path, synchronous=self._workload.synchronous)
