@@ -39,7 +39,7 @@ class Connections(Protocol):
 
     busy_timeout: float
 
-    def connect(self) -> Connection: ...
+    def connect_to_write(self) -> Connection: ...
     def close_connection(self, connection: Connection) -> None: ...
     def translated(self, error: Exception) -> Exception: ...
     def busy(self) -> Busy: ...
@@ -213,7 +213,7 @@ class Writer:
     def _begin(self, call: Call[Any]) -> Connection:
         connection = self._connection
         if connection is None:
-            connection = self._connection = self._connections.connect()
+            connection = self._connection = self._connections.connect_to_write()
         if call.wake is None:
             connection.execute("BEGIN IMMEDIATE")
             return connection

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 from contextlib import suppress
@@ -17,6 +18,9 @@ from beryl_groups.errors import StartFailed
 MEMORY = ":memory:"
 
 _SHARED_MEMORY = "/dev/shm"  # noqa: S108 - mkdtemp makes a folder of its own, mode 0700, in it
+
+# What a folder that may not be read says, and a file system that knows no such thing.
+_NO_SYNC_OF_FOLDERS = {errno.EACCES, errno.EPERM, errno.EINVAL, errno.ENOTSUP, errno.ENOSYS}
 
 
 @dataclass(frozen=True)
@@ -45,6 +49,11 @@ class Location:
     def _sidecar(self, ending: str) -> Path:
         """Return a file that SQLite keeps beside the database, or beside what a link leads to."""
         return Path(os.path.realpath(self.path) + ending)
+
+    def sync_folder(self) -> None:
+        """Have the names of the file and its sidecars on disk."""
+        if not self.in_memory:
+            sync_folder(self._sidecar("").parent)
 
     def free_sidecars(self) -> None:
         """Give the sidecar files the file's mode again, if they are from when it was read-only."""
@@ -118,6 +127,24 @@ def absolute(path: str) -> str:
     name with a slash at its end is a folder.
     """
     return path if os.path.isabs(path) else os.path.join(os.getcwd(), path)  # noqa: PTH109, PTH117, PTH118
+
+
+def sync_folder(folder: str | os.PathLike[str]) -> None:
+    """Have the names in a folder on disk, where the system lets a folder be synced.
+
+    Windows can open no folder, and keeps its names by itself.
+    """
+    if os.name != "posix":
+        return
+    try:
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+    except OSError as error:
+        if error.errno not in _NO_SYNC_OF_FOLDERS:
+            raise
 
 
 def create_for_owner(path: str | os.PathLike[str]) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from beryl_groups import sqlite
 from beryl_groups.errors import InvalidName, StorageFailed
-from beryl_groups.location import absolute, create_for_owner
+from beryl_groups.location import absolute, create_for_owner, sync_folder
 from beryl_groups.names import check_name
 
 if TYPE_CHECKING:
@@ -107,7 +107,7 @@ def write_backup(path: str | os.PathLike[str], write: Callable[[Path, Path], Non
                 draft.unlink(missing_ok=True)
             finally:  # an interrupt may have cut that short
                 draft.unlink(missing_ok=True)
-        _sync_folder(target.parent)
+        sync_folder(target.parent)
     except FileExistsError as error:
         raise _failed(target, "there is something of that name already") from error
     except (OSError, ValueError) as error:
@@ -161,16 +161,6 @@ def _sync(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
-
-
-def _sync_folder(folder: Path) -> None:
-    """Have the new name on disk; Windows can open no folder, and keeps its names by itself."""
-    if os.name == "posix":
-        descriptor = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
 
 
 def _failed(target: Path, reason: str) -> StorageFailed:

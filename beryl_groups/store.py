@@ -214,6 +214,25 @@ class Store:
             self._connections.add(connection)
             return connection
 
+    def connect_to_write(self) -> Connection:
+        """Open a connection whose WAL has its name on disk.
+
+        SQLite syncs the folder at the first commit, but takes a sync of it that failed for one
+        that did not: after a power cut the WAL could be gone, and all that it held.
+        """
+        connection = self.connect()
+        try:
+            if not isinstance(connection, sqlite.ReadOnlyConnection):
+                self.location.sync_folder()
+        except BaseException as error:
+            self.close_connection(connection)
+            if isinstance(error, OSError):
+                reason = f"its folder could not be synced ({error.strerror})"
+                message = f"The database {self.location.shown!r} failed: {reason}."
+                raise StorageFailed(message) from error
+            raise
+        return connection
+
     def close_connection(self, connection: Connection) -> None:
         # In this order: a fork must not find SQLite in the middle of closing what is not counted.
         connection.close()
