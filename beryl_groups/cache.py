@@ -148,7 +148,7 @@ class Cache:
             version = self._look()
             try:
                 alone = writer is self._writer and _data_version(writer) == self._writers_version
-            except sqlite.Error:
+            except sqlite.Errors:
                 alone = False
             if alone:
                 for kind, arguments in touched:
@@ -203,7 +203,7 @@ class Cache:
                 return None
             for (version,) in self._ask(_DATA_VERSION):
                 return self._version_zero + version
-        except (sqlite.Error, GroupError):
+        except (*sqlite.Errors, GroupError):
             # The caller goes to the file itself, and meets there what went wrong here.
             self.disconnect()
         return None

@@ -197,7 +197,7 @@ class Writer:
     def _commit_all(self, connection: Connection, batch: list[Call[Any]]) -> None:
         try:
             self._commit(connection, batch)
-        except sqlite.Error as error:
+        except sqlite.Errors as error:
             # A refusal may rest on what another call of the batch had written: it falls as well.
             self._roll_back(error)
             for call in batch:
@@ -232,7 +232,7 @@ class Writer:
         self._committing = batch
         try:
             connection.execute("COMMIT")
-        except sqlite.Error:
+        except sqlite.Errors:
             self._committing = []
             self._cache.after_rollback()
             raise
@@ -244,7 +244,7 @@ class Writer:
     def _translating(self) -> Iterator[None]:
         try:
             yield
-        except sqlite.Error as error:
+        except sqlite.Errors as error:
             raise self._connections.translated(error) from error
 
     def _roll_back(self, error: Exception | None = None) -> None:
@@ -255,7 +255,7 @@ class Writer:
         try:
             if connection.in_transaction:
                 connection.execute("ROLLBACK")
-        except sqlite.Error as second:
+        except sqlite.Errors as second:
             error = second
         if error is not None and not isinstance(self._connections.translated(error), Busy):
             self._disconnect()

@@ -77,12 +77,15 @@ def figures(connection: Connection, largest: int) -> Figures:
         (memberships,) = connection.execute(_MEMBERSHIPS).fetchone()
         (topics,) = connection.execute(_TOPICS_OF_ALL).fetchone()
         rows = connection.execute(_LARGEST_GROUPS, (largest, 0)).fetchall()
+        operations.texts([name for name, _ in rows])
     return Figures(groups, topics, memberships, rows)
 
 
 def numbers_of_topics(connection: Connection, first: str, last: str) -> list[tuple[str, int]]:
     """Return the groups from one name to another, each with the number of its topics."""
-    return connection.execute(_NUMBERS_OF_TOPICS, (first, last)).fetchall()
+    rows = connection.execute(_NUMBERS_OF_TOPICS, (first, last)).fetchall()
+    operations.texts([name for name, _ in rows])
+    return rows
 
 
 def for_each_group(connection: Connection, handle: Callable[[str, list[str], int], None]) -> None:
@@ -96,7 +99,9 @@ def for_each_group(connection: Connection, handle: Callable[[str, list[str], int
         number = operations.count(connection)
         rows = connection.execute(_EVERYTHING)
         for name, group in groupby(rows, itemgetter(0)):
-            handle(name, [topic for _, topic in group if topic is not None], number)
+            topics = [topic for _, topic in group if topic is not None]
+            operations.texts([name, *topics])
+            handle(name, topics, number)
 
 
 def list_topics(connection: Connection, prefix: str, limit: int) -> list[str]:

@@ -17,6 +17,8 @@ from beryl_groups.errors import StartFailed
 
 MEMORY = ":memory:"
 
+_JOURNAL_MAGIC = bytes.fromhex("d9d505f920a163d7")
+
 _SHARED_MEMORY = "/dev/shm"  # noqa: S108 - mkdtemp makes a folder of its own, mode 0700, in it
 
 # What a folder that may not be read says, and a file system that knows no such thing.
@@ -46,6 +48,32 @@ class Location:
     def has_journal(self) -> bool:
         return os.access(self._sidecar("-journal"), os.F_OK)
 
+    def refuse_what_leads_elsewhere(self) -> None:
+        """Raise `StartFailed` where a file beside the database would have another one changed."""
+        base = os.path.realpath(self.path)
+        for ending in ("-wal", "-shm", "-journal"):
+            if os.path.islink(base + ending):  # noqa: PTH114 - start has no time for three Paths
+                name = os.path.basename(base) + ending  # noqa: PTH119
+                raise StartFailed(
+                    self.shown, f"{name!r} beside it is a link, and no file of its own"
+                )
+        if self.has_journal() and self._journal_names_another():
+            raise StartFailed(
+                self.shown,
+                "the journal beside it names another file, which SQLite would delete; whoever "
+                "knows where it comes from can have the sqlite3 shell open it once",
+            )
+
+    def _journal_names_another(self) -> bool:
+        """Tell whether a journal ends as one of a transaction over several databases does.
+
+        See "The Super-Journal File" in https://www.sqlite.org/fileformat.html.
+        """
+        with suppress(OSError), self._sidecar("-journal").open("rb") as journal:
+            journal.seek(-len(_JOURNAL_MAGIC), os.SEEK_END)
+            return journal.read() == _JOURNAL_MAGIC
+        return False
+
     def _sidecar(self, ending: str) -> Path:
         """Return a file that SQLite keeps beside the database, or beside what a link leads to."""
         return Path(os.path.realpath(self.path) + ending)
@@ -58,6 +86,8 @@ class Location:
     def free_sidecars(self) -> None:
         """Give the sidecar files the file's mode again, if they are from when it was read-only."""
         for sidecar in (self._sidecar("-wal"), self._sidecar("-shm")):
+            if sidecar.is_symlink():
+                continue  # what it leads to may be anything
             if os.access(sidecar, os.F_OK) and not os.access(sidecar, os.W_OK):
                 with suppress(OSError):  # not the owner, or it has just gone
                     sidecar.chmod(Path(self.path).stat().st_mode & 0o777)

@@ -38,7 +38,7 @@ def problems(connection: Connection) -> list[str]:
     try:
         for search in (_damage, _orphans, _bad_references, _bad_names):
             found.extend(search(connection))
-    except sqlite.Error as error:
+    except sqlite.Errors as error:
         if not sqlite.is_damage(error):
             raise
         found.append(f"The file or its schema is damaged: {error}.")
@@ -112,7 +112,7 @@ def write_backup(path: str | os.PathLike[str], write: Callable[[Path, Path], Non
         raise _failed(target, "there is something of that name already") from error
     except (OSError, ValueError) as error:
         raise _failed(target, getattr(error, "strerror", None) or str(error)) from error
-    except sqlite.Error as error:
+    except sqlite.Errors as error:
         raise _failed(target, sqlite.reason(error)) from error
 
 
@@ -139,7 +139,7 @@ def copy_to(
                 connection.backup(copy, pages=pages, progress=progress)
             finally:
                 connection.execute("ROLLBACK")
-    except sqlite.Error as error:
+    except sqlite.Errors as error:
         raise _failed(target, sqlite.reason(error)) from error
 
 

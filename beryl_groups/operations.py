@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from beryl_groups import statements
+from beryl_groups import sqlite, statements
 from beryl_groups.errors import AlreadyExists, NotFound
 
 if TYPE_CHECKING:
@@ -51,7 +51,8 @@ def remove(connection: Connection, name: str, topics: Iterable[str]) -> None:
 def set_topics(connection: Connection, name: str, topics: Iterable[str]) -> None:
     group_id = _group_id(connection, name)
     wanted = set(topics)
-    present = {topic for (topic,) in connection.execute(statements.TOPICS_OF_ID, (group_id,))}
+    rows = connection.execute(statements.TOPICS_OF_ID, (group_id,))
+    present = set(texts([topic for (topic,) in rows]))
     connection.executemany(statements.REMOVE, [(group_id, topic) for topic in present - wanted])
     connection.executemany(statements.ADD, [(group_id, topic) for topic in wanted - present])
 
@@ -60,17 +61,17 @@ def topics(connection: Connection, name: str) -> frozenset[str]:
     rows = connection.execute(statements.TOPICS, (name,)).fetchall()
     if not rows:
         raise NotFound(name)
-    return frozenset([topic for (topic,) in rows if topic is not None])
+    return frozenset(texts([topic for (topic,) in rows if topic is not None]))
 
 
 def ordered_topics(connection: Connection, name: str) -> tuple[str, ...]:
     """Return the topics of a group in code point order, none where there is no such group."""
     rows = connection.execute(statements.TOPICS, (name,))
-    return tuple([topic for (topic,) in rows if topic is not None])
+    return tuple(texts([topic for (topic,) in rows if topic is not None]))
 
 
 def groups_of(connection: Connection, topic: str) -> tuple[str, ...]:
-    return tuple([name for (name,) in connection.execute(statements.GROUPS_OF, (topic,))])
+    return tuple(texts([name for (name,) in connection.execute(statements.GROUPS_OF, (topic,))]))
 
 
 def list_groups(
@@ -78,6 +79,7 @@ def list_groups(
 ) -> tuple[str, ...]:
     above = _ABOVE_ALL_TEXT if end is None else end
     bounds = (lowest, above, -1 if limit is None else limit, 0)
+    # Between these bounds lies nothing but text.
     return tuple([name for (name,) in connection.execute(statements.LIST_GROUPS, bounds)])
 
 
@@ -103,6 +105,15 @@ def ordered_union(connection: Connection, *names: str) -> tuple[str, ...]:
     finally:
         if own_moment:
             connection.execute("ROLLBACK")
+
+
+def texts(names: list[str]) -> list[str]:
+    """Return what was read, or raise where damage has made something else of a text."""
+    try:
+        "".join(names)
+    except TypeError as error:
+        raise sqlite.driver.DatabaseError("the file is damaged: a name in it is no text") from error
+    return names
 
 
 def _group_id(connection: Connection, name: str) -> int:

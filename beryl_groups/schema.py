@@ -16,7 +16,7 @@ from sqlalchemy import create_engine, event
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import NullPool
 
-from beryl_groups import sqlite
+from beryl_groups import sqlite, tampering
 from beryl_groups.errors import StartFailed
 
 if TYPE_CHECKING:
@@ -30,6 +30,8 @@ REVISIONS = ("0001",)
 HEAD = REVISIONS[-1]
 
 SCRIPTS = "beryl_groups.migrations"
+
+_REVISION = "SELECT version_num FROM alembic_version LIMIT 9"
 
 _alembic = threading.Lock()  # Alembic keeps its environment in module globals
 
@@ -68,7 +70,7 @@ def is_new(connection: sqlite.Connection, location: Location) -> bool:
 
 def refuse_marked_as_foreign(connection: sqlite.Connection, location: Location) -> None:
     """Raise `StartFailed` where the file says that it is another application's."""
-    with suppress(sqlite.Error):  # whatever is wrong with the file, opening it will tell
+    with suppress(*sqlite.Errors):  # whatever is wrong with the file, opening it will tell
         (application_id,) = connection.execute("PRAGMA application_id").fetchone()
         if application_id not in {0, sqlite.APPLICATION_ID}:
             raise _foreign(application_id, location)
@@ -83,17 +85,19 @@ def revision(connection: sqlite.Connection, location: Location) -> str | None:
     """Return the revision of the file, None where it is empty, or raise `StartFailed`."""
     if is_new(connection, location):
         return None
+    tables = tampering.made_tables(connection, location)
     try:
-        found = [row[0] for row in connection.execute("SELECT version_num FROM alembic_version")]
-    except sqlite.Error as error:
+        found = [row[0] for row in connection.execute(_REVISION)]
+    except sqlite.Errors as error:
         raise StartFailed(location.shown, f"its revision cannot be read: {error}") from error
-    shown = ", ".join(map(str, found)) or "none"
+    shown = ", ".join(str(each)[:32] for each in found) or "none"
     if len(found) != 1 or found[0] not in REVISIONS:
         reason = (
             f"its schema has the revision {shown}, and this version of beryl_groups knows "
             f"{HEAD} at the most: upgrade the package"
         )
         raise StartFailed(location.shown, reason)
+    tampering.refuse_altered(tables, found[0], location)
     return str(found[0])
 
 
@@ -108,6 +112,7 @@ def read_revision(connection: sqlite.Connection, location: Location) -> str | No
 
 def refuse_before_it_is_touched(location: Location, busy_timeout: float) -> None:
     """Raise where to open the file as ours, and to close it again, could change another's."""
+    location.refuse_what_leads_elsewhere()
     if location.has_journal():
         # To recover the file is for its own application; ours is not known from the outset.
         with closing(sqlite.look_past_journal(location)) as onlooker:

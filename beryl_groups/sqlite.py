@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 driver = sqlite3
 Error = driver.Error
 
+Errors = (Error, UnicodeDecodeError)
+"""What the driver raises: what SQLite says of a schema that is no UTF-8, it cannot put in words."""
+
 Synchronous = Literal["off", "normal", "full", "extra"]
 
 APPLICATION_ID = 0x6272796C  # "bryl"; the first migration writes it
@@ -38,12 +41,15 @@ _MEANINGS = {
     driver.SQLITE_NOTADB: "it is no SQLite database, or no longer",
     driver.SQLITE_IOERR: "reading or writing the file failed",
     driver.SQLITE_NOMEM: "memory ran out",
+    driver.SQLITE_AUTH: "a trigger or a view that is not of beryl_groups would be run",
 }
 
 
 _READONLY_DIRECTORY = 1544  # https://www.sqlite.org/rescode.html#readonly_directory
 
 _CONTENDED = {driver.SQLITE_BUSY, driver.SQLITE_LOCKED}
+
+_DEFENSIVE = 1010  # https://www.sqlite.org/c3ref/c_dbconfig_defensive.html
 
 _WAL_RESET_FAULT = ((3, 7, 0), (3, 51, 2))
 
@@ -145,12 +151,31 @@ def _connect(location: Location, busy_timeout: float, factory: type[_C], **param
 def _set_up(connection: Connection, *settings: str) -> None:
     """Set a fresh connection up and have it read the file once, or close it."""
     try:
-        for setting in (*settings, "trusted_schema = OFF"):
+        distrust(connection)
+        for setting in (*settings, "trusted_schema = OFF", "cell_size_check = ON"):
             connection.execute(f"PRAGMA {setting}")
         connection.execute("PRAGMA schema_version").fetchall()
-    except Error:
+    except Errors:
         connection.close()
         raise
+
+
+def distrust(connection: Connection) -> None:
+    """Have SQL that lies in the file never run: whoever hands us a file is not the caller.
+
+    SQLite asks when it prepares a statement, and again when the schema has changed, so a statement
+    that is kept costs nothing more (https://www.sqlite.org/c3ref/set_authorizer.html).
+    """
+    connection.set_authorizer(_authorize)
+    if hasattr(connection, "setconfig"):  # since Python 3.12
+        connection.setconfig(_DEFENSIVE)
+
+
+def _authorize(
+    _action: int, _what: str | None, _of: str | None, _database: str | None, program: str | None
+) -> int:
+    """Deny what a trigger or a view does; what a foreign key does has no name."""
+    return driver.SQLITE_OK if program is None else driver.SQLITE_DENY
 
 
 @contextmanager
@@ -209,18 +234,22 @@ def primary_code(error: BaseException | None) -> int | None:
     return None if code is None else code & 0xFF
 
 
-def is_damage(error: Error) -> bool:
+def is_damage(error: Exception) -> bool:
+    if isinstance(error, UnicodeDecodeError):
+        return True
     # A plain SQLITE_ERROR is a statement that does not fit the tables, as they ought to be.
     return primary_code(error) in {driver.SQLITE_CORRUPT, driver.SQLITE_NOTADB, driver.SQLITE_ERROR}
 
 
-def reason(error: Error) -> str:
+def reason(error: Exception) -> str:
     """Say what an error of SQLite means for a user, and what SQLite called it."""
+    if isinstance(error, UnicodeDecodeError):
+        return "the file is damaged (its schema holds text that is no UTF-8)"
     meaning = _MEANINGS.get(primary_code(error) or 0)
     return f"{meaning} ({error})" if meaning else str(error)
 
 
-def reason_to_refuse(error: Error, location: Location, busy_timeout: float) -> str:
+def reason_to_refuse(error: Exception, location: Location, busy_timeout: float) -> str:
     """Say why a file cannot be opened."""
     code = primary_code(error)
     if code in _CONTENDED:
@@ -230,7 +259,7 @@ def reason_to_refuse(error: Error, location: Location, busy_timeout: float) -> s
     return reason(error)
 
 
-def translate(error: Error, shown: str, busy_timeout: float) -> StorageFailed:
+def translate(error: Exception, shown: str, busy_timeout: float) -> StorageFailed:
     """Turn an error of the driver into one of ours; the caller chains it."""
     if primary_code(error) in _CONTENDED:
         return busy(shown, busy_timeout)

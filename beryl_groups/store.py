@@ -66,7 +66,7 @@ class Store:
         except BaseException as error:
             self.close("The handle could not be opened.")
             cause = error.orig if isinstance(error, DBAPIError) else error
-            if isinstance(cause, sqlite.Error):
+            if isinstance(cause, sqlite.Errors):
                 reason = sqlite.reason_to_refuse(cause, self.location, self.busy_timeout)
                 raise StartFailed(self.location.shown, reason) from cause
             if isinstance(error, OSError):
@@ -124,7 +124,7 @@ class Store:
         except GroupError:
             self._give_back(connection)
             raise
-        except sqlite.Error as error:
+        except sqlite.Errors as error:
             self.close_connection(connection)
             raise self.translated(error) from error
         except BaseException:
@@ -240,7 +240,7 @@ class Store:
 
     def translated(self, error: Exception) -> Exception:
         """Return the error of ours that tells of an error of the driver, which is its cause."""
-        if not isinstance(error, sqlite.Error):
+        if not isinstance(error, sqlite.Errors):
             return error
         ours: StorageFailed
         if self.closed is not None:
@@ -257,7 +257,7 @@ class Store:
     def _connect_or_fail(self) -> Connection:
         try:
             return self.connect()
-        except sqlite.Error as error:
+        except sqlite.Errors as error:
             raise self.translated(error) from error
 
     def _give_back(self, connection: Connection) -> None:

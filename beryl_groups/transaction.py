@@ -46,7 +46,7 @@ class Transaction(GroupMethods):
             self._refuse_if_unusable()
             try:
                 return operation(self._connection, *args, **kwargs)
-            except sqlite.Error as error:
+            except sqlite.Errors as error:
                 raise self._store.translated(error) from error
 
     _read = _run
@@ -63,7 +63,7 @@ class Transaction(GroupMethods):
                 return self._run(operation, *args, **kwargs)
             except BaseException as error:
                 # A refusal comes before anything is written; after all else, half of it may be.
-                if not isinstance(error, GroupError) or isinstance(error.__cause__, sqlite.Error):
+                if not isinstance(error, GroupError) or isinstance(error.__cause__, sqlite.Errors):
                     self._failure = error
                 raise
 

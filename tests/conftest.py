@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 import beryl_groups
+from beryl_groups import sqlite
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -24,3 +25,9 @@ def groups(path: Path) -> Iterator[Groups]:
     """A handle on a new file."""
     with beryl_groups.start(path) as handle:
         yield handle
+
+
+@pytest.fixture
+def triggers_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have triggers run, which no handle lets them: to a test they are storage that refuses."""
+    monkeypatch.setattr(sqlite, "distrust", lambda connection: None)

@@ -135,6 +135,7 @@ def test_a_call_sees_what_its_commit_brought_before_it(groups: Groups) -> None:
     assert groups.topics("b") == {"2"}
 
 
+@pytest.mark.usefixtures("triggers_run")
 @pytest.mark.parametrize("action", ["ABORT", "FAIL", "ROLLBACK"])
 def test_a_call_that_storage_refuses_fails_alone(groups: Groups, path: Path, action: str) -> None:
     """Where storage fails one of the calls that wait, it leaves nothing, and the rest succeed."""
@@ -159,6 +160,7 @@ def test_a_call_that_storage_refuses_fails_alone(groups: Groups, path: Path, act
     assert groups.check() == []
 
 
+@pytest.mark.usefixtures("triggers_run")
 def test_the_first_of_those_that_wait_may_be_the_one_that_fails(groups: Groups, path: Path) -> None:
     """So it is where the failing call is the one that carries the others out."""
     shell(
@@ -186,6 +188,7 @@ def broken_commits(path: Path, groups: Groups) -> Iterator[None]:
     groups.create("afterwards")
 
 
+@pytest.mark.usefixtures("triggers_run")
 def test_a_commit_that_fails_leaves_nothing_of_any_call(groups: Groups, path: Path) -> None:
     """Where the commit itself fails, each call that was in it raises, and none is stored."""
     with broken_commits(path, groups):
@@ -196,6 +199,7 @@ def test_a_commit_that_fails_leaves_nothing_of_any_call(groups: Groups, path: Pa
     assert groups.list_groups() == ["afterwards"]
 
 
+@pytest.mark.usefixtures("triggers_run")
 def test_a_transaction_whose_commit_fails_leaves_nothing(groups: Groups, path: Path) -> None:
     """Where the commit of a transaction fails, the end of its block raises, and others go on."""
     waiting = []

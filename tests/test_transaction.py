@@ -160,6 +160,7 @@ def test_a_refused_call_spoils_nothing(groups: Groups) -> None:
     assert groups.topics("new") == {"a"}
 
 
+@pytest.mark.usefixtures("triggers_run")
 def test_a_call_that_failed_half_way_spoils_the_transaction(groups: Groups) -> None:
     """A storage failure inside cannot be caught and committed around: nothing lands."""
     with groups.transaction() as transaction:

@@ -51,7 +51,7 @@ class Visit(GroupMethods):
         try:
             with sqlite.watched(self.connection, self.on_the_way):
                 return operation(self.connection, *args, **kw)
-        except sqlite.Error as error:
+        except sqlite.Errors as error:
             raise sqlite.translate(error, self.location.shown, _BUSY_TIMEOUT) from error
 
     _read = read
@@ -154,7 +154,7 @@ def _visit(location: Location) -> Visit:
         except BaseException:
             connection.close()
             raise
-    except sqlite.Error as error:
+    except sqlite.Errors as error:
         reason = sqlite.reason_to_refuse(error, location, _BUSY_TIMEOUT)
         raise StartFailed(location.shown, reason) from error
 

@@ -1,0 +1,85 @@
+"""Whether a file's tables are as the migrations made them, and nothing hangs on them that acts.
+
+Tables, views and indices of a user's own beside ours do no harm. What would make the same calls
+mean something else does: a trigger on our tables, a unique index, for which rows would be left out
+in silence, another column, type, collation or CHECK, or a view or a virtual table in their place.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from sqlalchemy.dialects.sqlite import dialect as sqlite_dialect
+from sqlalchemy.schema import CreateTable
+
+from beryl_groups.errors import StartFailed
+from beryl_groups.tables import metadata
+
+if TYPE_CHECKING:
+    from beryl_groups.location import Location
+    from beryl_groups.sqlite import Connection
+
+TABLES = {
+    "0001": {
+        "groups": (
+            "CREATE TABLE groups (\n\tid INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT, \n"
+            "\tname TEXT NOT NULL, \n"
+            "\tcreated_at TEXT DEFAULT (strftime('%Y-%m-%dT%H:%M:%fZ', 'now')) NOT NULL, \n"
+            "\tUNIQUE (name)\n)\n STRICT\n\n"
+        ),
+        "group_topics": (
+            "CREATE TABLE group_topics (\n\tgroup_id INTEGER NOT NULL, \n"
+            "\ttopic TEXT NOT NULL, \n\tPRIMARY KEY (group_id, topic), \n"
+            "\tFOREIGN KEY(group_id) REFERENCES groups (id) ON DELETE CASCADE\n)\n"
+            " WITHOUT ROWID,\n STRICT\n\n"
+        ),
+    },
+}
+"""The tables of each revision, as SQLite keeps what its migrations said."""
+
+_SEARCH = """
+    SELECT type, name, sql FROM sqlite_schema
+    WHERE tbl_name COLLATE NOCASE IN ('groups', 'group_topics', 'alembic_version')
+"""
+
+
+def made_tables(connection: Connection, location: Location) -> dict[str, str]:
+    """Return the SQL of our tables, or raise `StartFailed` for what is not of our making."""
+    tables = {}
+    for kind, name, sql in connection.execute(_SEARCH):
+        if kind == "trigger":
+            reason = f"somebody has put the trigger {name!r} on its tables, and none may run here"
+            raise StartFailed(location.shown, reason)
+        if kind == "index" and str(sql).upper().split()[1:2] == ["UNIQUE"]:
+            reason = f"the unique index {name!r} of somebody's would keep rows out of its tables"
+            raise StartFailed(location.shown, reason)
+        if kind in {"table", "view"}:
+            tables[name] = str(sql)
+            if not tables[name].startswith("CREATE TABLE"):
+                raise _altered(name, location)
+    return tables
+
+
+def refuse_altered(tables: dict[str, str], revision: str, location: Location) -> None:
+    """Raise `StartFailed` where a table is not as the migrations up to the revision made it."""
+    for name, made in TABLES.get(revision, {}).items():
+        sql = tables.get(name, "")
+        if sql != made and _as_compared(sql) not in {_as_compared(made), _as_made_here(name)}:
+            raise _altered(name, location)
+
+
+def _as_compared(sql: str) -> str:
+    """Return SQL without what may differ from writer to writer: spaces, and quotes of a name."""
+    one_line = re.sub(r"\s+", " ", re.sub(r'"(\w+)"', r"\1", sql))
+    return re.sub(r" ?([(),]) ?", r"\1", one_line).strip()
+
+
+def _as_made_here(name: str) -> str:
+    """Return the SQL of a table in the words of the SQLAlchemy beneath, which may be its own."""
+    table = CreateTable(metadata.tables[name])
+    return _as_compared(str(table.compile(dialect=sqlite_dialect())))
+
+
+def _altered(name: str, location: Location) -> StartFailed:
+    return StartFailed(location.shown, f"its table {name!r} is not as beryl_groups made it")
