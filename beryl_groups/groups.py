@@ -146,7 +146,8 @@ class Groups(GroupMethods):
         """Look for damage, and return a sentence for each problem; none where all is sound.
 
         It reads the whole file. Where the SQLite beneath has the WAL-reset fault (3.7.0 to
-        3.51.2, https://www.sqlite.org/wal.html), it gives a `WalResetWarning` as well.
+        3.51.2, https://www.sqlite.org/wal.html), it gives a `WalResetWarning` as well; the
+        extra ``beryl_groups[sqlite]`` brings one without.
 
         >>> groups.check()
         []

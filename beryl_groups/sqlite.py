@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sqlite3
 import time
 import warnings
 from contextlib import contextmanager
@@ -11,9 +10,15 @@ from typing import TYPE_CHECKING, Literal, TypeVar
 from beryl_groups.errors import Busy, StorageFailed, WalResetWarning
 
 if TYPE_CHECKING:
+    import sqlite3  # noqa: TID251
     from collections.abc import Callable, Iterator
 
     from beryl_groups.location import Location
+else:
+    try:
+        from pysqlite3 import dbapi2 as sqlite3  # from the extra "sqlite"
+    except ImportError:
+        import sqlite3  # noqa: TID251
 
 driver = sqlite3
 Error = driver.Error
@@ -52,6 +57,8 @@ _CONTENDED = {driver.SQLITE_BUSY, driver.SQLITE_LOCKED}
 _DEFENSIVE = 1010  # https://www.sqlite.org/c3ref/c_dbconfig_defensive.html
 
 _WAL_RESET_FAULT = ((3, 7, 0), (3, 51, 2))
+
+_WAL_RESET_MENDED_BEFORE = ((3, 44, 6), (3, 50, 7))
 
 
 class Connection(driver.Connection):
@@ -272,11 +279,18 @@ def busy(shown: str, busy_timeout: float) -> Busy:
 
 def warn_of_wal_reset_fault(stacklevel: int) -> None:
     """Warn where the SQLite beneath has the WAL-reset fault (https://www.sqlite.org/wal.html)."""
-    oldest, newest = _WAL_RESET_FAULT
-    if oldest <= driver.sqlite_version_info <= newest:
+    if _has_wal_reset_fault(driver.sqlite_version_info):
         warnings.warn(
             f"SQLite {driver.sqlite_version} has a fault that can, in a rare race of two "
-            "connections, damage a database in WAL mode; 3.51.3 mends it.",
+            "connections, damage a database in WAL mode; 3.51.3 mends it. The extra "
+            "beryl_groups[sqlite] brings a newer SQLite.",
             WalResetWarning,
             stacklevel=stacklevel + 1,
         )
+
+
+def _has_wal_reset_fault(version: tuple[int, ...]) -> bool:
+    oldest, newest = _WAL_RESET_FAULT
+    return oldest <= version <= newest and not any(
+        mended[:2] == version[:2] and mended <= version for mended in _WAL_RESET_MENDED_BEFORE
+    )

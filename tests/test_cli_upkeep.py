@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sqlite3
 from typing import TYPE_CHECKING
 
 import pytest
@@ -110,19 +109,31 @@ def test_damage_is_a_line_too(team: Path) -> None:
     assert done.lines == problems
 
 
-@pytest.mark.parametrize("version", ["3.51.2", "3.51.3"])
+@pytest.mark.parametrize(
+    ("version", "has_it"),
+    [
+        ("3.6.23", False),
+        ("3.40.1", True),
+        ("3.44.5", True),
+        ("3.44.6", False),
+        ("3.50.6", True),
+        ("3.50.7", False),
+        ("3.51.2", True),
+        ("3.51.3", False),
+    ],
+)
 def test_the_wal_reset_fault_is_a_warning_that_does_not_count(
-    team: Path, version: str, monkeypatch: pytest.MonkeyPatch
+    team: Path, version: str, has_it: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """An SQLite with the known fault gets a sentence on standard error, and the status stays."""
     parts = tuple(map(int, version.split(".")))
-    monkeypatch.setattr(sqlite3, "sqlite_version_info", parts)
-    monkeypatch.setattr(sqlite3, "sqlite_version", version)
+    monkeypatch.setattr(sqlite.driver, "sqlite_version_info", parts)
+    monkeypatch.setattr(sqlite.driver, "sqlite_version", version)
 
     done = call("check", team)
 
     assert (done.status, done.output) == (0, "")
-    if parts == (3, 51, 2):
+    if has_it:
         with pytest.warns(WalResetWarning) as caught:
             sqlite.warn_of_wal_reset_fault(stacklevel=1)
         assert done.errors == f"Warning: {caught[0].message}\n"

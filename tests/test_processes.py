@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import random
-import sqlite3
 import threading
 import time
 from contextlib import closing, contextmanager
@@ -14,7 +13,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 import beryl_groups
-from beryl_groups import AlreadyExists, Busy
+from beryl_groups import AlreadyExists, Busy, sqlite
 from tests import processes
 from tests.processes import PATIENCE, gather, in_thread, together
 
@@ -153,7 +152,7 @@ def held_by_a_process(path: Path, _groups: Groups) -> Iterator[Release]:
 
 
 def hold(path: Path, pipe: Connection) -> None:
-    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+    with closing(sqlite.driver.connect(path, isolation_level=None)) as connection:
         connection.execute("BEGIN IMMEDIATE")
         connection.execute("INSERT INTO groups (name) VALUES ('never committed')")
         pipe.send_bytes(b"held")

@@ -196,7 +196,7 @@ def test_a_transaction_is_closed_after_its_block(groups: Groups) -> None:
 
 def test_an_error_of_the_users_own_passes_through_as_it_is(groups: Groups) -> None:
     """What the block raises reaches the caller untouched, an error of ``sqlite3`` too."""
-    import sqlite3
+    import sqlite3  # noqa: TID251 - no database is opened with it
 
     error = sqlite3.OperationalError("from a database of the application's own")
     with pytest.raises(sqlite3.OperationalError) as raised, groups.transaction():

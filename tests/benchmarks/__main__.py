@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import os
 import platform
-import sqlite3
 import statistics
 import sys
 import time
@@ -13,6 +12,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
+from beryl_groups.sqlite import driver
 from tests.benchmarks import contenders, opening, reads, table, tail, threads, writes
 from tests.benchmarks.contender import Ours
 from tests.benchmarks.measure import LONG, SHORT, Bench
@@ -100,7 +100,7 @@ def _machine(folder: str | None) -> str:
             seconds.append(time.perf_counter() - begin)
     return (
         f"{platform.system()}, {os.cpu_count()} cores, Python {platform.python_version()}, "
-        f"SQLite {sqlite3.sqlite_version}; "
+        f"SQLite {driver.sqlite_version}; "
         f"a sync takes {shown(statistics.median(seconds), Unit.SECONDS)}."
     )
 

@@ -8,6 +8,7 @@ from sqlalchemy import ForeignKey, bindparam, create_engine, event, select
 from sqlalchemy.dialects.sqlite import insert
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column, relationship
 
+from beryl_groups.sqlite import driver
 from tests.benchmarks import raw
 from tests.benchmarks.contender import Base
 
@@ -16,8 +17,8 @@ if TYPE_CHECKING:
 
 MOST_THREADS = 64
 
-_TABLES_TO_READ = """
-import sys
+_TABLES_TO_READ = f"""
+import sys, {driver.__name__} as driver
 from sqlalchemy import Column, ForeignKey, Integer, MetaData, Table, Text, create_engine, select
 metadata = MetaData()
 groups = Table(
@@ -27,7 +28,7 @@ group_topics = Table(
     "group_topics", metadata,
     Column("group_id", ForeignKey(groups.c.id), primary_key=True),
     Column("topic", Text, primary_key=True))
-engine = create_engine("sqlite:///" + sys.argv[1])
+engine = create_engine("sqlite:///" + sys.argv[1], module=driver)
 statement = select(group_topics.c.topic).select_from(
     groups.outerjoin(group_topics)).where(groups.c.name == sys.argv[2])
 with engine.connect() as connection:
@@ -36,8 +37,8 @@ frozenset([topic for topic in rows if topic is not None])
 engine.dispose()
 """
 
-_CLASSES_TO_READ = """
-import sys
+_CLASSES_TO_READ = f"""
+import sys, {driver.__name__} as driver
 from sqlalchemy import ForeignKey, create_engine, select
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column, relationship
 class Model(DeclarativeBase):
@@ -51,7 +52,7 @@ class Membership(Model):
     __tablename__ = "group_topics"
     group_id: Mapped[int] = mapped_column(ForeignKey("groups.id"), primary_key=True)
     topic: Mapped[str] = mapped_column(primary_key=True)
-engine = create_engine("sqlite:///" + sys.argv[1])
+engine = create_engine("sqlite:///" + sys.argv[1], module=driver)
 with Session(engine) as session:
     group = session.scalars(select(Group).where(Group.name == sys.argv[2])).one()
     frozenset(member.topic for member in group.members)
@@ -99,7 +100,10 @@ class _Alchemy(Base):
     def __init__(self, address: str) -> None:
         raw.connect(address).close()  # the same tables as everyone's
         self._engine = create_engine(
-            f"sqlite:///{address}", pool_size=MOST_THREADS, connect_args={"timeout": 60}
+            f"sqlite:///{address}",
+            module=driver,
+            pool_size=MOST_THREADS,
+            connect_args={"timeout": 60},
         )
         event.listen(self._engine, "connect", _set_up)
 

@@ -1,11 +1,14 @@
-"""Raw ``sqlite3``: what a careful user would write by hand on the same schema."""
+"""Raw ``sqlite3``: what a careful user would write by hand on the same schema.
+
+``sqlite3`` stands for the driver that the package uses, so that all are compared on one SQLite.
+"""
 
 from __future__ import annotations
 
-import sqlite3
 import threading
 from typing import TYPE_CHECKING
 
+from beryl_groups.sqlite import driver
 from tests.benchmarks.contender import Base
 
 if TYPE_CHECKING:
@@ -47,9 +50,9 @@ ADD = (
 ADD_TO_ID = "INSERT INTO group_topics (group_id, topic) VALUES (?, ?) ON CONFLICT DO NOTHING"
 
 
-def connect(path: str) -> sqlite3.Connection:
+def connect(path: str) -> driver.Connection:
     """Open a file for use in autocommit, with its tables, which are made where there are none."""
-    connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=60)
+    connection = driver.connect(path, isolation_level=None, check_same_thread=False, timeout=60)
     connection.executescript(PRAGMAS)
     if not connection.execute("SELECT 1 FROM sqlite_schema LIMIT 1").fetchall():
         connection.executescript(f"BEGIN IMMEDIATE; {SCHEMA} COMMIT;")
@@ -62,8 +65,8 @@ class Raw(Base):
     name = "sqlite3"
     promises = "the same as ours, as far as its user writes it"
     first_read = (
-        "import sys, sqlite3\n"
-        "connection = sqlite3.connect(sys.argv[1], isolation_level=None)\n"
+        f"import sys, {driver.__name__} as driver\n"
+        "connection = driver.connect(sys.argv[1], isolation_level=None)\n"
         'connection.executescript("PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON")\n'
         f"rows = connection.execute({TOPICS!r}, (sys.argv[2],)).fetchall()\n"
         "frozenset([topic for (topic,) in rows if topic is not None])\n"
@@ -79,7 +82,7 @@ class Raw(Base):
         with self._lock:
             try:
                 self._writer.execute(ADD, (name, topic))
-            except sqlite3.IntegrityError as error:
+            except driver.IntegrityError as error:
                 raise KeyError(name) from error
 
     def add_many(self, name: str, topics: Sequence[str]) -> None:

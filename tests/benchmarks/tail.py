@@ -11,7 +11,6 @@ from __future__ import annotations
 import itertools
 import multiprocessing
 import os
-import sqlite3
 import sys
 import threading
 import time
@@ -19,6 +18,7 @@ from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from beryl_groups.sqlite import driver
 from tests.benchmarks import contenders
 from tests.benchmarks.contender import Ours
 from tests.benchmarks.measure import groups_of_ten
@@ -106,7 +106,7 @@ def slowest_reads(bench: Bench) -> tuple[Row, str]:
 
 
 def _ours(contender: Contender, kind: Kind, address: str, bench: Bench) -> tuple[float, str]:
-    with closing(sqlite3.connect(address, isolation_level=None)) as connection:
+    with closing(driver.connect(address, isolation_level=None)) as connection:
         reader = _Reader(contender.topics)
         probes = {
             "`topics`": Probe(contender.topics),
