@@ -10,6 +10,8 @@ import os
 import threading
 from contextlib import closing, contextmanager, suppress
 from importlib import resources
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, cast
 
 from sqlalchemy import create_engine, event
@@ -21,6 +23,7 @@ from beryl_groups.errors import StartFailed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from importlib.resources.abc import Traversable
 
     from sqlalchemy import Connection as CoreConnection
 
@@ -164,7 +167,7 @@ def _run(core: CoreConnection, location: Location, found: str | None) -> None:
 
         config = Config()
         config.attributes["connection"] = core
-        with resources.as_file(resources.files(SCRIPTS)) as folder:
+        with _scripts() as folder:
             config.set_main_option("script_location", str(folder).replace("%", "%%"))
             command.upgrade(config, HEAD)
         # Those that an edit with foreign keys off has left are no fault of the migration.
@@ -174,6 +177,28 @@ def _run(core: CoreConnection, location: Location, found: str | None) -> None:
         cause = error.orig if isinstance(error, DBAPIError) else error
         reason = f"the migration from {found or 'an empty file'} to {HEAD} failed: {cause}"
         raise StartFailed(location.shown, reason) from error
+
+
+@contextmanager
+def _scripts() -> Iterator[Path]:
+    """Give the folder of the migrations; for a package in a zip file, a copy of it."""
+    found = resources.files(SCRIPTS)
+    if isinstance(found, Path):
+        yield found
+        return
+    with TemporaryDirectory() as name:
+        folder = Path(name, "migrations")
+        _copy(found, folder)  # resources.as_file does so since Python 3.12
+        yield folder
+
+
+def _copy(source: Traversable, target: Path) -> None:
+    target.mkdir()
+    for each in source.iterdir():
+        if each.is_dir():
+            _copy(each, target / each.name)
+        else:
+            (target / each.name).write_bytes(each.read_bytes())
 
 
 def _orphans(core: CoreConnection) -> int:
