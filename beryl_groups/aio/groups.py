@@ -115,8 +115,9 @@ class AsyncGroups(AsyncGroupMethods):
             yield transaction
             await Job(thread, partial(block.__exit__, None, None, None)).result_or_end()
         except BaseException as error:
-            # Nobody waits for it, for a task that is cancelled should not. A copy, for the error
-            # itself is on its way to the caller meanwhile.
+            # Nobody waits for the end of it, for a task that is cancelled should not. It gets an
+            # error of its own, for this one is on its way to the caller meanwhile.
+            turn.owner = None
             failed = isinstance(error, StorageFailed)
             cause = StorageFailed(str(error)) if failed else UndoneError()
             try:

@@ -83,7 +83,10 @@ class Waiting:
 
 
 class Turn:
-    """Whose turn it is to write: the calls of a batch, or a call that is a transaction."""
+    """Whose turn it is to write: the calls of a batch, or a transaction, which has an owner.
+
+    The task that owns it is inside of its block; a block that was left may still be undone.
+    """
 
     def __init__(self, batch: Sequence[Waiting], owner: asyncio.Task[Any] | None = None) -> None:
         self.batch = batch
@@ -142,7 +145,7 @@ class Turns:
 
     def end(self, turn: Turn) -> None:
         """Say that a turn is over; any thread may."""
-        turn.over = True
+        turn.owner, turn.over = None, True
         with suppress(RuntimeError):  # the loop is closed: nobody waits any more
             self._loop.call_soon_threadsafe(self._go_on)
 
@@ -165,7 +168,7 @@ class Turns:
         call = Call(work, (), self._store.busy_timeout, waited=True)
         waiting = Waiting(call, touched, self._loop)
         turn = self._turn
-        if turn is not None and turn.owner is waiting.task and not turn.over:
+        if turn is not None and turn.owner is not None and turn.owner is waiting.task:
             raise GroupError(
                 "This task has a transaction open, and a write beside it would wait for "
                 "itself: write through the object that transaction() gave, or after its block."
@@ -188,7 +191,7 @@ class Turns:
                 self.thread.shutdown(wait=False)
         if self._turn is None and self._queue:
             self._turn = self._next_turn()
-            if self._turn is not None and self._turn.owner is None:
+            if self._turn is not None and not self._turn.batch[0].alone:
                 self.thread.submit(self._carry_out, self._turn)
         if self._queue and self._timer is None:
             # The first to come is the first to have waited for too long.
