@@ -97,6 +97,15 @@ class Cache:
                 self._drop_all(version)
             return MISSING
 
+    def find_at_once(self, kind: Kind, arguments: tuple[Any, ...]) -> Any:
+        """Return the answer as `find` does, and MISSING where another thread is at work here."""
+        if not self._lock.acquire(blocking=False):
+            return MISSING
+        try:
+            return self.find(kind, arguments)
+        finally:
+            self._lock.release()
+
     def version(self) -> int | None:
         """Return what an answer that is read after this can be kept with, None if it cannot."""
         version = self._version

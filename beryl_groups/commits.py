@@ -60,9 +60,8 @@ class Writer:
         self._committing: list[Call[Any]] = []
         self._closed: str | None = None
 
-    def run(self, work: Callable[[Connection], T], touched: Iterable[Touched]) -> T:
-        """Do the work in a transaction that is committed when this returns."""
-        call = self._call(work, touched)
+    def run(self, call: Call[T]) -> T:
+        """Do the call in a transaction that is committed when this returns."""
         try:
             if self._lead(call):
                 self._carry_out(call)
@@ -74,9 +73,8 @@ class Writer:
         return call.outcome()  # type: ignore[no-any-return]
 
     @contextmanager
-    def transaction(self, touched: Iterable[Touched]) -> Iterator[Connection]:
+    def transaction(self, call: Call[None]) -> Iterator[Connection]:
         """Give the connection in a transaction that holds nobody else's call."""
-        call: Call[None] = self._call(None, touched)
         try:
             self._lead_alone(call)
             try:
@@ -97,7 +95,7 @@ class Writer:
     @contextmanager
     def paused(self) -> Iterator[None]:
         """Hold the lead with no connection open."""
-        call: Call[None] = self._call(None, ())
+        call: Call[None] = self.call(None, ())
         try:
             self._lead_alone(call)
             self._disconnect()
@@ -125,7 +123,8 @@ class Writer:
         self._queue.clear()
         self._carried = []
 
-    def _call(self, work: Callable[[Connection], T] | None, touched: Iterable[Touched]) -> Call[T]:
+    def call(self, work: Callable[[Connection], T] | None, touched: Iterable[Touched]) -> Call[T]:
+        """Return a call of this thread, which must not lead already."""
         call = Call(work, touched, self._connections.busy_timeout)
         leader = self._leader
         if leader is not None and leader.thread == call.thread:
@@ -143,7 +142,7 @@ class Writer:
             if self._leader is None:
                 self._leader = call
                 return True
-            call.wake = threading.Lock()
+            call.waited, call.wake = True, threading.Lock()
             call.wake.acquire()
             self._queue.append(call)
         wait = call.time_left()
@@ -214,10 +213,10 @@ class Writer:
         connection = self._connection
         if connection is None:
             connection = self._connection = self._connections.connect_to_write()
-        if call.wake is None:
+        if not call.waited:
             connection.execute("BEGIN IMMEDIATE")
             return connection
-        # It has waited for other threads: only what is left of its time is for other processes.
+        # It has waited for its turn: only what is left of its time is for other processes.
         sqlite.wait_at_most(connection, call.time_left())
         try:
             connection.execute("BEGIN IMMEDIATE")

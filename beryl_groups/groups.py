@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import threading
 import warnings
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Concatenate, Literal, ParamSpec, Self, TypeVar, cast
 
 from beryl_groups import broadcast, maintenance, operations, sqlite
 from beryl_groups.cache import MISSING
-from beryl_groups.errors import StartFailed
-from beryl_groups.location import locate
 from beryl_groups.methods import GroupMethods
-from beryl_groups.store import Store
-from beryl_groups.transaction import Transaction
+from beryl_groups.opening import open_store
+from beryl_groups.transaction import committed
 
 if TYPE_CHECKING:
     import os
@@ -22,8 +19,9 @@ if TYPE_CHECKING:
 
     from sqlalchemy import URL
 
-    from beryl_groups.cache import Touched
     from beryl_groups.sqlite import Connection
+    from beryl_groups.store import Store
+    from beryl_groups.transaction import Transaction
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -51,18 +49,7 @@ def start(
     ...     list(groups)
     ['team:engineering']
     """
-    if synchronous not in {"full", "normal"}:
-        raise ValueError(f'synchronous is "full" or "normal", not {synchronous!r}.')
-    if not busy_timeout >= 0:  # which NaN is not either
-        raise ValueError(f"busy_timeout is a number of seconds, 0 or more, not {busy_timeout!r}.")
-    if sqlite.driver.sqlite_version_info < sqlite.OLDEST_SQLITE:
-        needed = ".".join(map(str, sqlite.OLDEST_SQLITE))
-        reason = f"SQLite {needed} or newer is needed, this is {sqlite.driver.sqlite_version}"
-        raise StartFailed(str(database), reason)
-    location = locate(database)
-    store = Store(location, min(busy_timeout, threading.TIMEOUT_MAX), synchronous)
-    store.open()
-    return Groups(store)
+    return Groups(open_store(database, busy_timeout, synchronous))
 
 
 class Groups(GroupMethods):
@@ -118,14 +105,8 @@ class Groups(GroupMethods):
         not delivered yet
         room:backend planned 1.0
         """
-        touched: list[Touched] = []
-        with self._store.transaction(touched) as connection:
-            transaction = Transaction(self._store, connection, touched)
-            try:
-                yield transaction
-            finally:
-                transaction.end()
-            transaction.refuse_if_failed()
+        with committed(self._store) as transaction:
+            yield transaction
         for deliver in transaction.deliveries:
             deliver()
 

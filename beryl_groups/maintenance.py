@@ -84,9 +84,13 @@ def _shown(raw: bytes) -> str:
     return repr(raw.decode(errors="backslashreplace"))
 
 
-def backup(store: Store, path: str | os.PathLike[str]) -> None:
+def backup(
+    store: Store,
+    path: str | os.PathLike[str],
+    progress: Callable[[int, int, int], None] | None = None,
+) -> None:
     """Copy the database to a new file."""
-    write_backup(path, lambda draft, target: store.read_file(copy_to, draft, target))
+    write_backup(path, lambda draft, target: store.read_file(copy_to, draft, target, progress))
 
 
 def write_backup(path: str | os.PathLike[str], write: Callable[[Path, Path], None]) -> None:

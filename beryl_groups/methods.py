@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import operator
 from abc import ABC, abstractmethod
 from inspect import iscoroutinefunction
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
 
 from beryl_groups import operations
+from beryl_groups.broadcast import Audience, check_callback
 from beryl_groups.errors import InvalidName
-from beryl_groups.names import after_prefix, check_bound, check_name, check_names
+from beryl_groups.names import check_name, check_names, check_page
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -18,8 +18,6 @@ if TYPE_CHECKING:
 
 P = ParamSpec("P")
 T = TypeVar("T")
-
-_MOST_ROWS = 2**63 - 1  # an integer of SQLite's
 
 
 class GroupMethods(ABC):
@@ -152,16 +150,7 @@ class GroupMethods(ABC):
         >>> groups.list_groups("floor:", after="floor:2", limit=2)
         ['floor:3']
         """
-        lowest = check_bound(prefix)
-        end = after_prefix(lowest)
-        if after is not None:
-            # NUL is the least character and in no name: nothing lies between a name and this.
-            lowest = max(lowest, check_bound(after) + "\0")
-        if limit is not None:
-            limit = min(operator.index(limit), _MOST_ROWS)
-            if limit < 0:
-                raise ValueError(f"The limit is 0 or more, or None for all, not {limit!r}.")
-        return list(self._read(operations.list_groups, lowest, end, limit))
+        return list(self._read(operations.list_groups, *check_page(prefix, after, limit)))
 
     def groups_of(self, topic: str) -> list[str]:
         """Return the names of the groups that hold a topic, in code point order.
@@ -214,20 +203,12 @@ class GroupMethods(ABC):
         >>> groups.broadcast(print, "team:engineering", "lunch", None, exclude=["room:backend"])
         room:frontend lunch None
         """
-        if not callable(channels):
-            raise TypeError(f"channels is a callable (topic, event, payload), not {channels!r}.")
+        check_callback(channels)
         if iscoroutinefunction(channels) or iscoroutinefunction(type(channels).__call__):
             raise TypeError(
                 f"{channels!r} is async, and nobody would await it here: wrap it with "
                 "beryl_groups.channels.from_async."
             )
-        left_out = set(check_names(exclude))
-        if isinstance(group, str):
-            group = check_name(group)
-            topics = self._read(operations.ordered_topics, group)
-        else:
-            group = tuple(check_names(group))
-            topics = self._read(operations.ordered_union, *group)
-        if left_out:
-            topics = tuple([topic for topic in topics if topic not in left_out])
-        self._deliver(channels, group, topics, event, payload)
+        audience = Audience(group, exclude)
+        topics = audience.without_excluded(self._read(audience.operation, *audience.names))
+        self._deliver(channels, audience.group, topics, event, payload)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from typing import TYPE_CHECKING
 
 from beryl_groups.errors import InvalidName
@@ -10,6 +11,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 MAX_BYTES = 1024
+
+_MOST_ROWS = 2**63 - 1  # an integer of SQLite's
 
 _MAX_BYTES_OF_A_CHARACTER = 4
 
@@ -43,6 +46,22 @@ def check_bound(text: object) -> str:
     plain = _plain(text)
     _encoded(plain)
     return plain
+
+
+def check_page(
+    prefix: object, after: object | None, limit: int | None
+) -> tuple[str, str | None, int | None]:
+    """Return the least name of a page, what is above all of it, and how many it has at most."""
+    lowest = check_bound(prefix)
+    end = after_prefix(lowest)
+    if after is not None:
+        # NUL is the least character and in no name: nothing lies between a name and this.
+        lowest = max(lowest, check_bound(after) + "\0")
+    if limit is not None:
+        limit = min(operator.index(limit), _MOST_ROWS)
+        if limit < 0:
+            raise ValueError(f"The limit is 0 or more, or None for all, not {limit!r}.")
+    return lowest, end, limit
 
 
 def after_prefix(prefix: str) -> str | None:

@@ -46,7 +46,6 @@ _MEANINGS = {
     driver.SQLITE_NOTADB: "it is no SQLite database, or no longer",
     driver.SQLITE_IOERR: "reading or writing the file failed",
     driver.SQLITE_NOMEM: "memory ran out",
-    driver.SQLITE_AUTH: "a trigger or a view that is not of beryl_groups would be run",
 }
 
 
@@ -54,7 +53,9 @@ _READONLY_DIRECTORY = 1544  # https://www.sqlite.org/rescode.html#readonly_direc
 
 _CONTENDED = {driver.SQLITE_BUSY, driver.SQLITE_LOCKED}
 
-_DEFENSIVE = 1010  # https://www.sqlite.org/c3ref/c_dbconfig_defensive.html
+# SQLITE_DBCONFIG_DEFENSIVE, ENABLE_TRIGGER and ENABLE_VIEW:
+# https://www.sqlite.org/c3ref/c_dbconfig_defensive.html
+_DISTRUST = {1010: True, 1003: False, 1015: False}
 
 _WAL_RESET_FAULT = ((3, 7, 0), (3, 51, 2))
 
@@ -168,21 +169,14 @@ def _set_up(connection: Connection, *settings: str) -> None:
 
 
 def distrust(connection: Connection) -> None:
-    """Have SQL that lies in the file never run: whoever hands us a file is not the caller.
+    """Have no trigger and no view run, and nobody write to the schema behind SQLite's back.
 
-    SQLite asks when it prepares a statement, and again when the schema has changed, so a statement
-    that is kept costs nothing more (https://www.sqlite.org/c3ref/set_authorizer.html).
+    ``start`` has looked for such triggers; this is for those that come while the file is open. An
+    authorizer could do it without Python 3.12, but one in Python swallows what a signal raises.
     """
-    connection.set_authorizer(_authorize)
     if hasattr(connection, "setconfig"):  # since Python 3.12
-        connection.setconfig(_DEFENSIVE)
-
-
-def _authorize(
-    _action: int, _what: str | None, _of: str | None, _database: str | None, program: str | None
-) -> int:
-    """Deny what a trigger or a view does; what a foreign key does has no name."""
-    return driver.SQLITE_OK if program is None else driver.SQLITE_DENY
+        for option, wanted in _DISTRUST.items():
+            connection.setconfig(option, wanted)
 
 
 @contextmanager

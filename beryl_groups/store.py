@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
     from beryl_groups.cache import Touched
+    from beryl_groups.calls import Call
     from beryl_groups.location import Location
     from beryl_groups.sqlite import Connection, Synchronous
 
@@ -137,14 +138,28 @@ class Store:
         self, operation: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs
     ) -> T:
         """Run an operation and return when it is committed."""
-        return self._writer.run(
-            lambda connection: operation(connection, *args, **kwargs),
-            operations.touched(operation, args),
+        return self.run(
+            self._writer.call(
+                lambda connection: operation(connection, *args, **kwargs),
+                operations.touched(operation, args),
+            )
         )
 
-    def transaction(self, touched: Iterable[Touched]) -> AbstractContextManager[Connection]:
-        """Give a connection in a write transaction that ends with the block."""
-        return self._writer.transaction(touched)
+    def run(self, call: Call[T]) -> T:
+        """Carry out a call that may have waited elsewhere, and return when it is committed."""
+        return self._writer.run(call)
+
+    def transaction(
+        self, touched: Iterable[Touched], call: Call[None] | None = None
+    ) -> AbstractContextManager[Connection]:
+        """Give a connection in a write transaction that ends with the block.
+
+        It is of this thread's, or of a call that has waited elsewhere.
+        """
+        if call is None:
+            call = self._writer.call(None, ())
+        call.touched = touched
+        return self._writer.transaction(call)
 
     def refuse_if_closed(self) -> None:
         if self.closed is not None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
 
@@ -11,14 +12,32 @@ from beryl_groups.errors import Closed, GroupError, StorageFailed
 from beryl_groups.methods import GroupMethods
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from beryl_groups.cache import Touched
+    from beryl_groups.calls import Call
     from beryl_groups.sqlite import Connection
     from beryl_groups.store import Store
 
 P = ParamSpec("P")
 T = TypeVar("T")
+
+
+@contextmanager
+def committed(store: Store, call: Call[None] | None = None) -> Iterator[Transaction]:
+    """Give a transaction that is committed at the end of the block, or undone where it raises.
+
+    It is of this thread's, or of a call that has waited elsewhere.
+    """
+    touched: list[Touched] = []
+    with store.transaction(touched, call) as connection:
+        transaction = Transaction(store, connection, touched)
+        try:
+            yield transaction
+        finally:
+            transaction.end()
+        transaction.refuse_if_failed()
+
 
 _MANY = 1000  # so many touched answers are not told apart any more
 
@@ -43,7 +62,7 @@ class Transaction(GroupMethods):
         self, operation: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs
     ) -> T:
         with self._lock:
-            self._refuse_if_unusable()
+            self.refuse_if_unusable()
             try:
                 return operation(self._connection, *args, **kwargs)
             except sqlite.Errors as error:
@@ -67,7 +86,8 @@ class Transaction(GroupMethods):
                     self._failure = error
                 raise
 
-    def _refuse_if_unusable(self) -> None:
+    def refuse_if_unusable(self) -> None:
+        """Raise where a call cannot be made: no longer, or not here."""
         if self._store.abandoned:
             self._store.refuse_if_closed()
         if self._over:

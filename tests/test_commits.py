@@ -11,6 +11,7 @@ import pytest
 import beryl_groups
 from beryl_groups import AlreadyExists, Busy, NotFound, StorageFailed
 from tests.processes import PATIENCE, in_thread, shell, together, wait_until
+from tests.wal import commits
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -25,19 +26,6 @@ def groups(path: Path) -> Iterator[Groups]:
     """A handle whose calls wait for as long as a test may take."""
     with beryl_groups.start(path, busy_timeout=PATIENCE) as handle:
         yield handle
-
-
-def commits(path: Path) -> int:
-    """Count the commits that the WAL holds: https://www.sqlite.org/fileformat2.html#walformat.
-
-    To read it does no harm; to open the database here would cost SQLite its locks.
-    """
-    wal = path.with_name(f"{path.name}-wal")
-    content = wal.read_bytes() if wal.exists() else b""
-    page_size, salts = int.from_bytes(content[8:12], "big"), content[16:24]
-    frames = range(32, len(content), 24 + page_size)
-    headers = [content[start : start + 24] for start in frames]
-    return sum(header[8:16] == salts and header[4:8] != bytes(4) for header in headers)
 
 
 def call_together(groups: Groups, *calls: Callable[[], object]) -> list[Future[object]]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ast
+import asyncio
 import doctest
 import importlib.util
 import inspect
@@ -13,6 +15,7 @@ import subprocess
 import sys
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,7 +23,7 @@ import pytest
 
 import beryl_groups
 import beryl_groups.channels
-from beryl_groups import Groups
+from beryl_groups import Groups, aio
 from tests.servers import find, mosquitto, redis_server
 
 if TYPE_CHECKING:
@@ -31,6 +34,7 @@ ROOT = Path(__file__).parent.parent
 README = ROOT / "README.md"
 
 FENCED = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+AWAITS = re.compile(r"\bawait\b|\basync (with|for)\b")
 COMMAND = re.compile(r"^\$ (.+)\n((?:(?!\$ ).*\n)*)", re.MULTILINE)
 
 
@@ -57,12 +61,25 @@ def blocks(document: Path) -> list[Block]:
     ]
 
 
-def run_session(test: doctest.DocTest) -> None:
-    """Run the ``>>>`` lines of a block or a docstring, and fail with all that differs."""
+def run_session(test: doctest.DocTest, loop: asyncio.Runner) -> None:
+    """Run the ``>>>`` lines of a block or a docstring, and fail with all that differs.
+
+    A line that awaits is run on the loop, as ``python -m asyncio`` does.
+    """
+    for example in test.examples:
+        if AWAITS.search(example.source):
+            example.source = f"run_awaiting({example.source!r})\n"
+    test.globs["run_awaiting"] = partial(run_awaiting, test.globs, loop)
     report: list[str] = []
     runner = doctest.DocTestRunner(optionflags=doctest.ELLIPSIS)
     runner.run(test, out=report.append, clear_globs=False)
     assert not report, "".join(report)
+
+
+def run_awaiting(names: dict[str, Any], loop: asyncio.Runner, source: str) -> None:
+    code = compile(source, "<example>", "single", ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
+    if inspect.iscoroutine(awaiting := eval(code, names)):
+        loop.run(awaiting)
 
 
 def run_command(line: str, expected: str, folder: Path) -> None:
@@ -90,6 +107,7 @@ class Reader:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        self.loop = asyncio.Runner()
         self.names: dict[str, Any] = {}
         self.ports: dict[str, int] = {}
         """The usual ports, and where the servers are that this reader has instead."""
@@ -107,7 +125,7 @@ class Reader:
                 block.text, {}, README.name, str(README), block.line
             )
             test.globs = self.names
-            run_session(test)
+            run_session(test, self.loop)
         elif block.language == "python":
             name = re.match(r"# (\w+\.py)\n", block.text)
             assert name, f"line {block.line}: neither a session nor a file with its name on top"
@@ -118,6 +136,7 @@ class Reader:
     def close(self) -> None:
         if (groups := self.names.get("groups")) is not None:
             groups.close()
+        self.loop.close()
 
 
 @pytest.mark.skipif(shutil.which("sqlite3") is None, reason="needs the sqlite3 shell")
@@ -178,7 +197,8 @@ def test_links_within_the_documents_lead_somewhere() -> None:
 
 def modules() -> Iterator[ModuleType]:
     yield beryl_groups
-    for package in (beryl_groups, beryl_groups.channels):
+    yield aio
+    for package in (beryl_groups, beryl_groups.channels, aio):
         for found in pkgutil.iter_modules(package.__path__, f"{package.__name__}."):
             # Alembic alone can import its environment, and a revision has no examples.
             if found.name not in {"beryl_groups.migrations", "beryl_groups.__main__"}:
@@ -197,26 +217,39 @@ def test_the_examples_of_docstrings_do_what_they_say(
 ) -> None:
     """Every example of a docstring prints what it shows.
 
-    It has ``groups``, a handle on a group of two topics, and ``folder``, an empty folder.
+    It has ``groups``, a handle on a group of two topics, and ``folder``, an empty folder. In
+    ``beryl_groups.aio`` the handle is an async one.
     """
     groups.create("team:engineering")
     groups.add("team:engineering", "room:frontend", "room:backend")
     folder = tmp_path / "folder"
     folder.mkdir()
+    names = {"beryl_groups": beryl_groups, "groups": groups, "folder": folder}
 
-    test.globs = {**test.globs, "beryl_groups": beryl_groups, "groups": groups, "folder": folder}
-    run_session(test)
+    test.globs = {**test.globs, **names}
+    with asyncio.Runner() as loop:
+        if test.name.startswith(aio.__name__):
+            handle = loop.run(opened(tmp_path / "groups.db"))
+            test.globs |= {"aio": aio, "groups": handle}
+        run_session(test, loop)
+        if test.name.startswith(aio.__name__):
+            loop.run(handle.close())
+
+
+async def opened(path: Path) -> aio.AsyncGroups:
+    return await aio.start(path)
 
 
 def public_things() -> Iterator[tuple[str, object]]:
     """Give each public thing, and what is public in the classes among them."""
-    for name in beryl_groups.__all__:
-        thing = getattr(beryl_groups, name)
-        yield name, thing
-        if inspect.isclass(thing) and not issubclass(thing, Exception):
-            for attribute in dir(thing):
-                if not attribute.startswith("_"):
-                    yield f"{name}.{attribute}", inspect.getattr_static(thing, attribute)
+    for module in (beryl_groups, aio):
+        for name in module.__all__:
+            thing = getattr(module, name)
+            yield name, thing
+            if inspect.isclass(thing) and not issubclass(thing, Exception):
+                for attribute in dir(thing):
+                    if not attribute.startswith("_"):
+                        yield f"{name}.{attribute}", inspect.getattr_static(thing, attribute)
 
 
 @pytest.mark.parametrize(("name", "thing"), list(public_things()))
@@ -230,8 +263,12 @@ def test_what_is_public_has_a_docstring(name: str, thing: object) -> None:
 
 @pytest.mark.parametrize(
     ("name", "thing"),
-    [("start", beryl_groups.start)]
-    + [(name, thing) for name, thing in public_things() if name.startswith("Groups.")],
+    [("start", beryl_groups.start), ("start", aio.start)]
+    + [
+        (name, thing)
+        for name, thing in public_things()
+        if name.startswith(("Groups.", "AsyncGroups."))
+    ],
 )
 def test_every_method_has_an_example(name: str, thing: object) -> None:
     """Every public method of a handle shows how it is called; another test runs the examples."""

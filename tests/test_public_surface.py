@@ -66,7 +66,11 @@ SHARED_METHODS = {
     "set_topics": "(self, name: 'str', topics: 'Iterable[str]') -> 'None'",
     "topics": "(self, name: 'str') -> 'frozenset[str]'",
 }
-FOR_THE_HANDLE = {"end", "refuse_if_failed"}  # a handle calls them on its transactions
+FOR_THE_HANDLE = {
+    "end",
+    "refuse_if_failed",
+    "refuse_if_unusable",
+}  # a handle calls them on its transactions
 METHODS_OF_A_HANDLE = SHARED_METHODS | {
     "backup": "(self, path: 'str | os.PathLike[str]') -> 'None'",
     "check": "(self) -> 'list[str]'",

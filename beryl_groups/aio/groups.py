@@ -1,0 +1,246 @@
+"""The handle that the tasks of an event loop hold, and ``start``, which gives it."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import warnings
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
+from functools import partial
+from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, Self, TypeVar, cast
+
+from beryl_groups import broadcast, maintenance, sqlite
+from beryl_groups.aio.methods import AsyncGroupMethods
+from beryl_groups.aio.threads import Job, own_thread, running_loop
+from beryl_groups.aio.transaction import AsyncTransaction
+from beryl_groups.aio.turns import Turns
+from beryl_groups.cache import MISSING
+from beryl_groups.errors import StorageFailed
+from beryl_groups.transaction import committed
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import AsyncIterator, Callable, Coroutine
+    from types import TracebackType
+
+    from beryl_groups.sqlite import Connection
+    from beryl_groups.store import Store
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+_THREADS_THAT_READ = 4
+_CLOSED = "The handle has been closed: open it again with start()."
+
+
+class AsyncGroups(AsyncGroupMethods):
+    """A handle on the groups of one database, for any number of tasks of one event loop.
+
+    ``aio.start`` gives it. Its methods are those of ``Groups``, awaited, and ``exists`` and
+    ``count`` for ``in`` and ``len``. It is an async context manager that closes itself; one that
+    is forgotten gives a ``ResourceWarning``. On another event loop than its own it raises
+    ``RuntimeError``, and in a process that was forked it is refused.
+
+    A task that is cancelled while it waits for a call gets ``CancelledError``, and the handle
+    goes on. A write whose turn had not come is not carried out then; one that is being carried
+    out is finished first, and stored if it succeeds. A transaction that is cancelled leaves
+    nothing, unless its commit had begun.
+    """
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._loop = asyncio.get_running_loop()
+        self._turns = Turns(store)
+        self._readers = ThreadPoolExecutor(_THREADS_THAT_READ, "beryl_groups-reads")
+
+    async def _read(
+        self, operation: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs
+    ) -> T:
+        self._refuse_if_unusable()
+        answer = self._store.cache.find_at_once(operation, args)
+        if answer is MISSING:
+            read = self._store.read
+            return await Job(self._readers, lambda: read(operation, *args, **kwargs)).result()
+        return cast("T", answer)
+
+    def _write(
+        self, operation: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs
+    ) -> Coroutine[Any, Any, T]:
+        self._refuse_if_unusable()
+        return self._turns.write(operation, *args, **kwargs)
+
+    async def _deliver(
+        self,
+        channels: Callable[[str, str, Any], object],
+        group: str | tuple[str, ...],
+        topics: tuple[str, ...],
+        event: str,
+        payload: object,
+    ) -> None:
+        await broadcast.deliver_async(channels, group, topics, event, payload)
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[AsyncTransaction]:
+        """Give an object with the same methods; all that it wrote lands on exit, or none of it.
+
+        Where the block raises or is cancelled, nothing lands and nothing is broadcast. Reads
+        inside see the writes made so far, reads elsewhere do not until the end. The writes of
+        other tasks wait, so keep it short. A write through the handle itself in the same task
+        would wait for its own end and is refused with a `GroupError`. Raises `Busy` where another
+        writer stays too long.
+
+        >>> async with groups.transaction() as transaction:
+        ...     await transaction.create("release")
+        ...     await transaction.add("release", "room:backend")
+        ...     await transaction.broadcast(print, "release", "planned", "1.0")
+        ...     print("not delivered yet")
+        not delivered yet
+        room:backend planned 1.0
+        """
+        self._refuse_if_unusable()
+        turn, call = await self._turns.take()
+        thread = self._turns.thread
+        block = committed(self._store, call)
+
+        def undo(cause: BaseException) -> None:
+            try:
+                block.__exit__(type(cause), cause, None)
+            finally:
+                self._turns.end(turn)
+
+        try:
+            begun = await Job(thread, block.__enter__).result()
+            transaction = AsyncTransaction(begun, thread)
+            yield transaction
+            await Job(thread, partial(block.__exit__, None, None, None)).result_or_end()
+        except BaseException as error:
+            # Nobody waits for the end of it, for a task that is cancelled should not. It gets an
+            # error of its own, for this one is on its way to the caller meanwhile.
+            turn.owner = None
+            failed = isinstance(error, StorageFailed)
+            cause = StorageFailed(str(error)) if failed else UndoneError()
+            try:
+                thread.submit(undo, cause)
+            except RuntimeError:  # the interpreter is about to end
+                undo(cause)
+            raise
+        self._turns.end(turn)
+        for deliver in transaction.deliveries:
+            await deliver()
+
+    async def backup(self, path: str | os.PathLike[str]) -> None:
+        """Write a consistent copy of the database to a new file while others read and write.
+
+        The copy appears under its name when it is whole and on disk; where the task is cancelled
+        before, it does not appear. Raises `StorageFailed`, also where there is something of that
+        name already.
+
+        >>> await groups.backup(folder / "copy.db")
+        >>> async with aio.start(folder / "copy.db") as copy:
+        ...     await copy.list_groups() == await groups.list_groups()
+        True
+        """
+        self._refuse_if_unusable()
+        given_up = threading.Event()
+
+        def progress(_status: int, _left: int, _total: int) -> None:
+            if given_up.is_set():
+                raise UndoneError
+
+        job = own_thread(lambda: maintenance.backup(self._store, path, progress))
+        try:
+            await job.result()
+        except asyncio.CancelledError:
+            given_up.set()
+            await job.end()
+            raise
+
+    async def check(self) -> list[str]:
+        """Look for damage, and return a sentence for each problem; none where all is sound.
+
+        It reads the whole file. Where the SQLite beneath has the WAL-reset fault (3.7.0 to
+        3.51.2, https://www.sqlite.org/wal.html), it gives a `WalResetWarning` as well.
+
+        >>> await groups.check()
+        []
+        """
+        self._refuse_if_unusable()
+        sqlite.warn_of_wal_reset_fault(stacklevel=2)
+        given_up = threading.Event()
+
+        def look_up() -> None:
+            if given_up.is_set():
+                raise UndoneError
+
+        def search(connection: Connection) -> list[str]:
+            with sqlite.watched(connection, look_up):
+                return maintenance.problems(connection)
+
+        try:
+            return await own_thread(lambda: self._store.read_file(search)).result()
+        finally:
+            given_up.set()
+
+    async def close(self) -> None:
+        """Close the handle; later calls raise `Closed`. To close it twice is fine.
+
+        A call that waits raises `Closed`; one that is being carried out, or a transaction that
+        is open, ends as it would have. It may be called on any event loop.
+
+        >>> handle = await aio.start(":memory:")
+        >>> await handle.close()
+        >>> await handle.create("too late")
+        Traceback (most recent call last):
+            ...
+        beryl_groups.errors.Closed: The handle has been closed: open it again with start().
+        """
+        running_loop()
+        if not self._store.abandoned:
+            self._store.closed = self._store.closed or _CLOSED
+            await own_thread(self._close).result_or_end()
+
+    def _close(self) -> None:
+        carried_out = self._turns.close()
+        if carried_out is not None:
+            carried_out.result()
+        self._store.close(_CLOSED)
+        self._readers.shutdown(wait=False)
+
+    def _refuse_if_unusable(self) -> None:
+        self._store.refuse_if_closed()
+        if running_loop() is not self._loop:
+            raise RuntimeError(
+                "This handle belongs to the event loop that ran where it was opened: "
+                "open the database with aio.start() on this one as well."
+            )
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self.close()
+
+    def __repr__(self) -> str:
+        state = "closed" if self._store.closed is not None else "open"
+        return f"<AsyncGroups of {self._store.location.shown!r}, {state}>"
+
+    def __del__(self) -> None:
+        store = getattr(self, "_store", None)
+        if store is not None and store.closed is None:
+            try:
+                message = f"{self!r} was never closed."
+                warnings.warn(message, ResourceWarning, source=self, stacklevel=2)
+            finally:
+                store.close(_CLOSED)
+                self._turns.thread.shutdown(wait=False)
+                self._readers.shutdown(wait=False)
+
+
+class UndoneError(Exception):
+    """Ends in a thread what no task waits for any more."""

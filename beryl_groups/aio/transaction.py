@@ -1,0 +1,61 @@
+"""A transaction as a task holds it: the methods of an async handle, on one connection."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
+
+from beryl_groups import broadcast
+from beryl_groups.aio.methods import AsyncGroupMethods
+from beryl_groups.aio.threads import Job
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+    from concurrent.futures import ThreadPoolExecutor
+
+    from beryl_groups.sqlite import Connection
+    from beryl_groups.transaction import Transaction
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+class AsyncTransaction(AsyncGroupMethods):
+    """What ``AsyncGroups.transaction()`` gives: all that it writes lands together, or none of it.
+
+    It reads its own writes. Its broadcasts go to the topics as they stand at the call, and are
+    delivered after the commit, in the order of the calls. After the block it is `Closed`.
+    """
+
+    def __init__(self, transaction: Transaction, thread: ThreadPoolExecutor) -> None:
+        self._transaction = transaction
+        self._thread = thread
+        self.deliveries: list[Callable[[], Awaitable[None]]] = []
+
+    async def _read(
+        self, operation: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs
+    ) -> T:
+        self._transaction.refuse_if_unusable()
+        read = self._transaction._read  # noqa: SLF001 - another face of the same transaction
+        job = Job(self._thread, lambda: read(operation, *args, **kwargs))
+        return await job.result_or_end()
+
+    async def _write(
+        self, operation: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs
+    ) -> T:
+        self._transaction.refuse_if_unusable()
+        write = self._transaction._write  # noqa: SLF001
+        job = Job(self._thread, lambda: write(operation, *args, **kwargs))
+        return await job.result_or_end()
+
+    async def _deliver(
+        self,
+        channels: Callable[[str, str, Any], object],
+        group: str | tuple[str, ...],
+        topics: tuple[str, ...],
+        event: str,
+        payload: object,
+    ) -> None:
+        self.deliveries.append(
+            partial(broadcast.deliver_async, channels, group, topics, event, payload)
+        )

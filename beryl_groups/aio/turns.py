@@ -1,0 +1,254 @@
+"""Who writes: the calls that wait, all of them together, or one transaction.
+
+The tasks of an event loop queue here, and a thread carries out what they ask for. All that waits
+when the thread is free is one turn, and goes to the store as one call: it has one commit. Each of
+its calls stands or falls alone all the same. A transaction is a turn by itself, from its beginning
+to its end, and the thread is free between its steps.
+
+Invariants:
+
+- The queue and the turn belong to the thread of the event loop, and no lock guards them.
+- What waits is carried out or withdrawn, and never both: whichever claims it first (`Waiting`).
+- A task returns only after the commit that holds its call, or with the error of its own call.
+- `_go_on` may be called at any time and any number of times. A turn is over when `over` says so,
+  which the thread may set; the loop is only told to look.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections import deque
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from functools import partial
+from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
+
+from beryl_groups import operations
+from beryl_groups.calls import Call
+from beryl_groups.errors import Busy, Closed, GroupError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from concurrent.futures import Future
+
+    from beryl_groups.cache import Touched
+    from beryl_groups.sqlite import Connection
+    from beryl_groups.store import Store
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+class Waiting:
+    """A call of a task, from the moment it is asked for to its outcome."""
+
+    def __init__(
+        self,
+        call: Call[Any],
+        touched: Callable[[], Sequence[Touched]],
+        loop: asyncio.AbstractEventLoop,
+    ) -> None:
+        self.call = call
+        self.touched = touched
+        self.task = asyncio.current_task(loop)
+        self.woken = loop.create_future()
+        self._claim = threading.Lock()
+        self._begun = False
+
+    @property
+    def alone(self) -> bool:
+        """Whether it shares its turn with nobody."""
+        return self.call.work is None
+
+    def begin(self) -> bool:
+        """Claim it for the thread, which may come back to it; False where it was withdrawn."""
+        if not self._begun:
+            self._begun = self._claim.acquire(blocking=False)
+        return self._begun
+
+    def withdraw(self) -> bool:
+        """Have it never be carried out; False where it is or was."""
+        return self._claim.acquire(blocking=False)
+
+    def answer(self, error: Exception) -> None:
+        """Give it an error without carrying it out, unless it is withdrawn."""
+        if self.withdraw():
+            self.call.answer(error)
+            self.wake()
+
+    def wake(self) -> None:
+        if not self.woken.done():
+            self.woken.set_result(None)
+
+
+class Turn:
+    """Whose turn it is to write: the calls of a batch, or a transaction, which has an owner.
+
+    The task that owns it is inside of its block; a block that was left may still be undone.
+    """
+
+    def __init__(self, batch: Sequence[Waiting], owner: asyncio.Task[Any] | None = None) -> None:
+        self.batch = batch
+        self.owner = owner
+        self.over = False
+
+
+class Turns:
+    """The writes of one handle, on the event loop that it was opened on."""
+
+    def __init__(self, store: Store) -> None:
+        self.thread = ThreadPoolExecutor(1, "beryl_groups-writes")
+        self._store = store
+        self._loop = asyncio.get_running_loop()
+        self._queue: deque[Waiting] = deque()
+        self._turn: Turn | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._closed = False
+
+    async def write(
+        self, operation: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs
+    ) -> T:
+        """Have an operation carried out, and return when it is committed."""
+        waiting = self._enqueue(
+            lambda connection: operation(connection, *args, **kwargs),
+            partial(operations.touched, operation, args),
+        )
+        try:
+            while not waiting.call.done:
+                await waiting.woken
+        except asyncio.CancelledError:
+            while not (waiting.withdraw() or waiting.call.done):
+                waiting.woken = self._loop.create_future()
+                with suppress(asyncio.CancelledError):
+                    await waiting.woken
+            raise
+        finally:
+            waiting.withdraw()
+        return waiting.call.outcome()  # type: ignore[no-any-return]
+
+    async def take(self) -> tuple[Turn, Call[None]]:
+        """Wait for a turn alone, and return it with the call that has waited for it."""
+        waiting = self._enqueue(None, list)
+        try:
+            await waiting.woken
+            if (turn := self._turn) is None or waiting not in turn.batch:
+                waiting.call.outcome()
+                raise Closed("The handle has been closed.")
+        except BaseException:
+            if self._turn is not None and waiting in self._turn.batch:
+                self.end(self._turn)
+            raise
+        finally:
+            waiting.withdraw()
+        return turn, waiting.call
+
+    def end(self, turn: Turn) -> None:
+        """Say that a turn is over; any thread may."""
+        turn.owner, turn.over = None, True
+        with suppress(RuntimeError):  # the loop is closed: nobody waits any more
+            self._loop.call_soon_threadsafe(self._go_on)
+
+    def close(self) -> Future[object] | None:
+        """Refuse all that waits, and give what ends when the thread has done what it has begun.
+
+        None where it was closed before. Any thread may call this.
+        """
+        begun: Future[object] | None = None
+        with suppress(RuntimeError):
+            begun = self.thread.submit(object)
+        self._closed = True
+        with suppress(RuntimeError):
+            self._loop.call_soon_threadsafe(self._go_on)
+        return begun
+
+    def _enqueue(
+        self, work: Callable[[Connection], object] | None, touched: Callable[[], Sequence[Touched]]
+    ) -> Waiting:
+        call = Call(work, (), self._store.busy_timeout, waited=True)
+        waiting = Waiting(call, touched, self._loop)
+        turn = self._turn
+        if turn is not None and turn.owner is not None and turn.owner is waiting.task:
+            raise GroupError(
+                "This task has a transaction open, and a write beside it would wait for "
+                "itself: write through the object that transaction() gave, or after its block."
+            )
+        self._queue.append(waiting)
+        # Not at once: the other tasks that are about to run may have something for the same turn.
+        self._loop.call_soon(self._go_on)
+        return waiting
+
+    def _go_on(self) -> None:
+        """End a turn that is over, and give the next one to those who wait the longest."""
+        if self._turn is not None and self._turn.over:
+            for waiting in self._turn.batch:
+                waiting.wake()
+            self._turn = None
+        if self._closed:
+            while self._queue:
+                self._queue.popleft().answer(Closed(self._store.closed or ""))
+            if self._turn is None:
+                self.thread.shutdown(wait=False)
+        if self._turn is None and self._queue:
+            self._turn = self._next_turn()
+            if self._turn is not None and not self._turn.batch[0].alone:
+                self.thread.submit(self._carry_out, self._turn)
+        if self._queue and self._timer is None:
+            # The first to come is the first to have waited for too long.
+            self._timer = self._loop.call_later(self._queue[0].call.time_left(), self._time_out)
+
+    def _time_out(self) -> None:
+        self._timer = None
+        while self._queue and self._queue[0].call.time_left() <= 0:
+            self._queue.popleft().answer(self._store.busy())
+        self._go_on()
+
+    def _next_turn(self) -> Turn | None:
+        batch: list[Waiting] = []
+        while self._queue and not (batch and self._queue[0].alone):
+            waiting = self._queue.popleft()
+            if waiting.woken.done():
+                continue
+            if not waiting.alone:
+                batch.append(waiting)
+            elif waiting.begin():
+                waiting.wake()
+                return Turn([waiting], waiting.task)
+        return Turn(batch) if batch else None
+
+    def _carry_out(self, turn: Turn) -> None:
+        """Do all calls of a turn; this is the thread's."""
+        try:
+            self._carry_out_together(turn.batch)
+        finally:
+            self.end(turn)
+
+    def _carry_out_together(self, batch: Sequence[Waiting]) -> None:
+        while batch:
+            first = batch[0]
+            touched = {answer for each in batch for answer in each.touched()}
+            work = partial(_attempt_each, batch)
+            try:
+                self._store.run(Call(work, touched, first.call.time_left(), waited=True))
+            except Busy as error:
+                first.begin()
+                first.call.answer(error)
+                batch = batch[1:]  # the others may have some time left
+            except Exception as error:  # noqa: BLE001 - it becomes the answer of a caller
+                if len(batch) > 1:
+                    for each in batch:
+                        self._carry_out_together([each])
+                else:
+                    first.begin()
+                    first.call.answer(error)
+                return
+            else:
+                for each in batch:
+                    each.call.done = True
+                return
+
+
+def _attempt_each(batch: Sequence[Waiting], connection: Connection) -> None:
+    for each in batch:
+        if each.begin():
+            each.call.attempt(connection)
