@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from beryl_groups import sqlite
 from beryl_groups.errors import InvalidName, StorageFailed
-from beryl_groups.location import absolute, create_for_owner
+from beryl_groups.location import absolute, create_for_owner, opened
 from beryl_groups.names import check_name
 
 if TYPE_CHECKING:
@@ -156,21 +156,15 @@ def _publish(draft: Path, target: Path) -> None:
 
 
 def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDWR)
-    try:
+    with opened(path, os.O_RDWR) as descriptor:
         os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _sync_folder(folder: Path) -> None:
     """Have the new name on disk; Windows can open no folder, and keeps its names by itself."""
     if os.name == "posix":
-        descriptor = os.open(folder, os.O_RDONLY)
-        try:
+        with opened(folder, os.O_RDONLY) as descriptor:
             os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
 
 
 def _failed(target: Path, reason: str) -> StorageFailed:
