@@ -211,7 +211,7 @@ def interrupt_backups(path: Path) -> int:
         with beryl_groups.start(path) as groups:
             interrupter.call(lambda: groups.backup(target))
         if still_open(target.parent):
-            gc.collect()  # an exception may hold a connection until then
+            gc.collect()  # a connection that nobody came to close holds itself until then
         assert not still_open(target.parent)
         made = list(target.parent.iterdir())
         assert made in ([], [target])
