@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 from beryl_groups import sqlite
 from beryl_groups.calls import Call
 from beryl_groups.errors import Busy, Closed, GroupError, StorageFailed
+from beryl_groups.turns import Turns
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -52,6 +53,7 @@ class Writer:
         self._connections = connections
         self._cache = cache
         self._connection: Connection | None = None
+        self._turns = Turns()
         # Reentrant, for a signal handler or a finalizer may call in at any point.
         self._mutex = threading.RLock()
         self._leader: Call[Any] | None = None
@@ -213,15 +215,9 @@ class Writer:
         connection = self._connection
         if connection is None:
             connection = self._connection = self._connections.connect_to_write()
-        if not call.waited:
-            connection.execute("BEGIN IMMEDIATE")
-            return connection
-        # It has waited for its turn: only what is left of its time is for other processes.
-        sqlite.wait_at_most(connection, call.time_left())
-        try:
-            connection.execute("BEGIN IMMEDIATE")
-        finally:
-            sqlite.wait_at_most(connection, self._connections.busy_timeout)
+            sqlite.never_wait(connection)
+        # A call that has waited for other threads has only the rest of its time for processes.
+        self._turns.begin(connection, call.deadline)
         return connection
 
     def _commit(self, connection: Connection, batch: list[Call[Any]]) -> None:
@@ -294,3 +290,4 @@ class Writer:
             for call in self._carried:
                 call.signal()
         self._carried, self._committing = [], []
+        self._turns.end()

@@ -5,15 +5,19 @@ from __future__ import annotations
 import errno
 import os
 import sys
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from sqlalchemy import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
 from beryl_groups.errors import StartFailed
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 MEMORY = ":memory:"
 
@@ -167,11 +171,8 @@ def sync_folder(folder: str | os.PathLike[str]) -> None:
     if os.name != "posix":
         return
     try:
-        descriptor = os.open(folder, os.O_RDONLY)
-        try:
+        with opened(folder, os.O_RDONLY) as descriptor:
             os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
     except OSError as error:
         if error.errno not in _NO_SYNC_OF_FOLDERS:
             raise
@@ -179,12 +180,20 @@ def sync_folder(folder: str | os.PathLike[str]) -> None:
 
 def create_for_owner(path: str | os.PathLike[str]) -> None:
     """Make an empty file for its owner alone, where there is nothing of that name."""
-    descriptor = os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600)
-    try:
+    with opened(path, os.O_CREAT | os.O_EXCL | os.O_RDWR) as descriptor:
         if hasattr(os, "fchmod"):
             os.fchmod(descriptor, 0o600)  # whatever the umask took away
-    finally:
-        os.close(descriptor)
+
+
+@contextmanager
+def opened(path: str | os.PathLike[str], flags: int) -> Iterator[int]:
+    """Open a file for the length of the block; Ctrl-C leaves no descriptor, whenever it comes."""
+    # A loop, for no signal is looked at between its step and its body, as is after a call.
+    for descriptor in map(os.open, (path,), (flags,), (0o600,)):
+        try:
+            yield descriptor
+        finally:
+            os.close(descriptor)
 
 
 def locate(database: str | os.PathLike[str] | URL) -> Location:

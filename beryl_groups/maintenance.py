@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from beryl_groups import sqlite
 from beryl_groups.errors import InvalidName, StorageFailed
-from beryl_groups.location import absolute, create_for_owner, sync_folder
+from beryl_groups.location import absolute, create_for_owner, opened, sync_folder
 from beryl_groups.names import check_name
 
 if TYPE_CHECKING:
@@ -160,11 +160,8 @@ def _publish(draft: Path, target: Path) -> None:
 
 
 def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDWR)
-    try:
+    with opened(path, os.O_RDWR) as descriptor:
         os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _failed(target: Path, reason: str) -> StorageFailed:

@@ -201,10 +201,9 @@ def _lacks_sidecars(error: Error) -> bool:
     return primary_code(error) == driver.SQLITE_CANTOPEN or code == _READONLY_DIRECTORY
 
 
-def wait_at_most(connection: Connection, seconds: float) -> None:
-    """Set how long the connection waits for another writer from now on."""
-    milliseconds = round(min(max(seconds * 1000, 0), _MOST_MILLISECONDS))
-    connection.execute(f"PRAGMA busy_timeout = {milliseconds}").fetchall()
+def never_wait(connection: Connection) -> None:
+    """Have the connection give up at once where another writes."""
+    connection.execute("PRAGMA busy_timeout = 0").fetchall()
 
 
 def is_wal(connection: Connection) -> bool:
@@ -233,6 +232,10 @@ def primary_code(error: BaseException | None) -> int | None:
     """Return SQLite's code for what happened, without the details of its upper bits."""
     code: int | None = getattr(error, "sqlite_errorcode", None)
     return None if code is None else code & 0xFF
+
+
+def is_busy(error: Error) -> bool:
+    return primary_code(error) == driver.SQLITE_BUSY
 
 
 def is_damage(error: Exception) -> bool:

@@ -11,7 +11,7 @@ import threading
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -153,6 +153,24 @@ def test_a_child_that_drops_what_it_inherited_loses_nothing(groups: Groups, path
         assert later.topics("group") >= {"a", "before", "0", "1"}
         assert len(later.topics("group")) == 2004
         assert later.check() == []
+
+
+def test_a_child_that_drops_an_open_transaction_undoes_nothing(groups: Groups) -> None:
+    """Nor does it take from its parent what the transaction has written to the file so far."""
+    make_group(groups)
+    inherited: list[Any] = [groups.transaction()]
+    inherited.append(inherited[0].__enter__())
+    inherited[1].add("group", *(f"{number}:{'x' * 900}" for number in range(4000)))
+
+    def drop() -> None:
+        inherited.clear()
+        gc.collect()
+
+    Fork(drop).result()
+    inherited[1].add("group", "after")
+    inherited[0].__exit__(None, None, None)
+    assert len(groups.topics("group")) == 4002
+    assert groups.check() == []
 
 
 @contextmanager

@@ -44,11 +44,16 @@ def cannot_slow_down() -> str | None:
     return None if shutil.which("cc") else "slow storage is a shim that needs cc"
 
 
+def build_shim(folder: Path) -> Path:
+    """Build what makes the storage of a process slow if LD_PRELOAD names it."""
+    shim = folder / "slow_sync.so"
+    subprocess.run(["cc", "-shared", "-fPIC", "-o", shim, _SHIM, "-ldl"], check=True)
+    return shim
+
+
 def on_slow_storage(bench: Bench) -> Row:
     with bench.new_folder() as folder:
-        shim = folder / "slow_sync.so"
-        subprocess.run(["cc", "-shared", "-fPIC", "-o", shim, _SHIM, "-ldl"], check=True)
-        results = _in_a_process(bench, {"LD_PRELOAD": str(shim)})
+        results = _in_a_process(bench, {"LD_PRELOAD": str(build_shim(folder))})
     work = f"{bench.sizes.threads} threads that `add`, on storage with a 10 ms sync"
     return Row(work, Unit.PER_SECOND, results, 12, durable=True)
 
