@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlite3
 import time
 import warnings
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Literal, TypeVar
 
 from beryl_groups.errors import Busy, StorageFailed, WalResetWarning
@@ -151,6 +151,21 @@ def _set_up(connection: Connection, *settings: str) -> None:
     except Error:
         connection.close()
         raise
+
+
+def take_back_commit(connection: Connection) -> None:
+    """Overwrite what a commit that failed has left in the WAL, if it may be written to.
+
+    Where the sync failed all of it is there, and whoever opens the file after a crash would take
+    it for committed. The next commit is written in the same place: one that changes nothing.
+    """
+    if connection.in_transaction:
+        return
+    with suppress(Error):
+        connection.execute("BEGIN IMMEDIATE")
+        (version,) = connection.execute("PRAGMA user_version").fetchone()
+        connection.execute(f"PRAGMA user_version = {version}")
+        connection.execute("COMMIT")
 
 
 @contextmanager
