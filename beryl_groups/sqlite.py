@@ -218,6 +218,12 @@ def use_wal(connection: Connection, busy_timeout: float) -> bool:
             return bool(mode == "wal")
 
 
+def empty_wal(connection: Connection) -> bool:
+    """Move all that the WAL holds into the file, and tell whether it is empty afterwards."""
+    (busy, _, _) = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+    return not busy
+
+
 def primary_code(error: BaseException | None) -> int | None:
     """Return SQLite's code for what happened, without the details of its upper bits."""
     code: int | None = getattr(error, "sqlite_errorcode", None)

@@ -17,6 +17,7 @@ from beryl_groups import fork, operations, schema, sqlite
 from beryl_groups.cache import MISSING, Cache
 from beryl_groups.commits import Writer
 from beryl_groups.errors import Busy, Closed, GroupError, StartFailed, StorageFailed
+from beryl_groups.wal import Wal
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -42,6 +43,7 @@ class Store:
         self.abandoned = False
         self._writer = Writer(self)
         self.cache = Cache(self)
+        self._wal = Wal(location, busy_timeout)
         self._engine = create_engine(
             "sqlite://",
             module=sqlite.driver,
@@ -206,6 +208,7 @@ class Store:
 
     def after_commit(self, connection: Connection, touched: Iterable[Touched]) -> None:
         self.cache.after_commit(connection, touched)
+        self._wal.after_commit(connection)
 
     def after_rollback(self) -> None:
         self.cache.after_rollback()
