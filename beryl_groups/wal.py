@@ -10,6 +10,7 @@ writes waits for it now and then: it holds up writers for a moment, and readers 
 from __future__ import annotations
 
 import os
+import time
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
@@ -24,6 +25,10 @@ MOST_BYTES = 8 * 2**20
 _COMMITS_BETWEEN_LOOKS = 16
 
 _PATIENCE = 0.1
+"""Seconds to wait for readers, while other writers wait as well."""
+
+_SHARE = 20
+"""Where somebody reads for longer, only every so many times that long is spent on waiting."""
 
 
 class Wal:
@@ -33,7 +38,7 @@ class Wal:
         self._path = location.wal_path()
         self._busy_timeout = busy_timeout
         self._commits = 0
-        self._tolerated = MOST_BYTES
+        self._not_before = 0.0
 
     def after_commit(self, connection: sqlite.Connection) -> None:
         """Empty the WAL where it has grown too large, if all readers can be waited for."""
@@ -44,16 +49,15 @@ class Wal:
             size = os.stat(self._path).st_size  # noqa: PTH116 - several times as fast
         except OSError:
             return
-        if size <= MOST_BYTES:
-            self._tolerated = MOST_BYTES
-        elif size > self._tolerated and not self._empty(connection):
-            # Somebody reads for longer than that. There is no use in trying at once again.
-            self._tolerated = size + MOST_BYTES
+        begin = time.monotonic()
+        if size > MOST_BYTES and begin >= self._not_before and not self._empty(connection):
+            end = time.monotonic()
+            self._not_before = end + _SHARE * (end - begin)
 
     def _empty(self, connection: sqlite.Connection) -> bool:
         # The commit is done whatever becomes of this.
         with suppress(sqlite.Error):
-            sqlite.wait_at_most(connection, min(_PATIENCE, self._busy_timeout))
+            sqlite.wait_at_most(connection, _PATIENCE)
             try:
                 return sqlite.empty_wal(connection)
             finally:

@@ -6,6 +6,7 @@ import itertools
 import os
 import threading
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -32,6 +33,7 @@ SHORT_ENOUGH = 2 * MOST_BYTES
 """How large a WAL may be that nobody has held on to for a while."""
 
 _THREADS = 2
+_SECONDS_BETWEEN_SAMPLES = 0.1
 
 
 @dataclass(frozen=True)
@@ -76,8 +78,11 @@ def work(kind: str, plan: Plan, over: Event, pipe: Connection) -> None:
     ended = threading.Event()
 
     def report() -> None:
-        while not ended.wait(plan.seconds / 60):
-            pipe.send(_sample(next(calls)))
+        with suppress(BrokenPipeError):
+            while not ended.wait(_SECONDS_BETWEEN_SAMPLES):
+                pipe.send(_sample(next(calls)))
+            return
+        over.set()  # whoever started this is gone
 
     reporter = threading.Thread(target=report)
     reporter.start()
