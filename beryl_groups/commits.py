@@ -19,41 +19,30 @@ from __future__ import annotations
 import threading
 from collections import deque
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from beryl_groups import sqlite
 from beryl_groups.calls import Call
-from beryl_groups.errors import Busy, Closed, GroupError, StorageFailed
-from beryl_groups.turns import Turns
+from beryl_groups.errors import Closed, GroupError, StorageFailed
+from beryl_groups.write_connection import WriteConnection
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
     from beryl_groups.cache import Cache, Touched
     from beryl_groups.sqlite import Connection
+    from beryl_groups.wal import Wal
+    from beryl_groups.write_connection import Connections
 
 T = TypeVar("T")
-
-
-class Connections(Protocol):
-    """What a writer needs to have its connection and to speak of it."""
-
-    busy_timeout: float
-
-    def connect_to_write(self) -> Connection: ...
-    def close_connection(self, connection: Connection) -> None: ...
-    def translated(self, error: Exception) -> Exception: ...
-    def busy(self) -> Busy: ...
 
 
 class Writer:
     """The write connection of a handle, and the queue of those who want it."""
 
-    def __init__(self, connections: Connections, cache: Cache) -> None:
+    def __init__(self, connections: Connections, cache: Cache, wal: Wal) -> None:
         self._connections = connections
-        self._cache = cache
-        self._connection: Connection | None = None
-        self._turns = Turns()
+        self._connection = WriteConnection(connections, cache, wal)
         # Reentrant, for a signal handler or a finalizer may call in at any point.
         self._mutex = threading.RLock()
         self._leader: Call[Any] | None = None
@@ -81,12 +70,12 @@ class Writer:
             self._lead_alone(call)
             try:
                 with self._translating():
-                    connection = self._begin(call)
+                    connection = self._connection.begin(call.deadline)
                 yield connection
                 with self._translating():
                     self._commit(connection, [call])
             except StorageFailed as error:
-                self._roll_back(error)
+                self._connection.roll_back(error)
                 raise
         finally:
             try:
@@ -100,7 +89,7 @@ class Writer:
         call: Call[None] = self.call(None, ())
         try:
             self._lead_alone(call)
-            self._disconnect()
+            self._connection.close()
             yield
         finally:
             self._leave(call)
@@ -115,13 +104,14 @@ class Writer:
                     call.signal()
             self._queue.clear()
             if self._leader is None:
-                self._disconnect()
+                self._connection.close()
 
     def abandon(self, reason: str) -> None:
         """Refuse everyone, in a forked child that has none of the threads that wait here."""
         self._mutex = threading.RLock()
         self._closed = reason
-        self._leader = self._connection = None
+        self._leader = None
+        self._connection.abandon()
         self._queue.clear()
         self._carried = []
 
@@ -171,12 +161,12 @@ class Writer:
     def _carry_out(self, call: Call[Any]) -> None:
         """Do the call and all that wait, together; or alone, where one spoils it for the others."""
         try:
-            connection = self._begin(call)
+            connection = self._connection.begin(call.deadline)
             self._take_along()
             for each in (call, *self._carried):
                 each.attempt(connection)
         except Exception as error:  # noqa: BLE001 - it becomes the answer of a caller
-            self._roll_back(error)
+            self._connection.roll_back(error)
             if not self._carried:
                 call.answer(self._connections.translated(error))
                 return
@@ -187,10 +177,10 @@ class Writer:
 
     def _carry_out_alone(self, call: Call[Any]) -> None:
         try:
-            connection = self._begin(call)
+            connection = self._connection.begin(call.deadline)
             call.attempt(connection)
         except Exception as error:  # noqa: BLE001 - it becomes the answer of a caller
-            self._roll_back(error)
+            self._connection.roll_back(error)
             call.answer(self._connections.translated(error))
         else:
             self._commit_all(connection, [call])
@@ -200,7 +190,7 @@ class Writer:
             self._commit(connection, batch)
         except sqlite.Errors as error:
             # A refusal may rest on what another call of the batch had written: it falls as well.
-            self._roll_back(error)
+            self._connection.roll_back(error)
             for call in batch:
                 call.answer(self._connections.translated(error))
 
@@ -211,29 +201,18 @@ class Writer:
                 self._carried.append(self._queue[0])
                 self._queue.popleft()
 
-    def _begin(self, call: Call[Any]) -> Connection:
-        connection = self._connection
-        if connection is None:
-            connection = self._connection = self._connections.connect_to_write()
-            sqlite.never_wait(connection)
-        # A call that has waited for other threads has only the rest of its time for processes.
-        self._turns.begin(connection, call.deadline)
-        return connection
-
     def _commit(self, connection: Connection, batch: list[Call[Any]]) -> None:
-        if connection is not self._connection:
+        if not self._connection.holds(connection):
             raise Closed(self._closed or "The connection is gone.")
-        self._cache.before_commit(connection)
         self._committing = batch
         try:
-            connection.execute("COMMIT")
+            self._connection.commit(connection)
         except sqlite.Errors:
             self._committing = []
-            self._cache.after_rollback()
             raise
         for call in batch:
             call.done = True
-        self._cache.after_commit(connection, [answer for call in batch for answer in call.touched])
+        self._connection.tell(connection, [answer for call in batch for answer in call.touched])
 
     @contextmanager
     def _translating(self) -> Iterator[None]:
@@ -241,24 +220,6 @@ class Writer:
             yield
         except sqlite.Errors as error:
             raise self._connections.translated(error) from error
-
-    def _roll_back(self, error: Exception | None = None) -> None:
-        """Undo what is not committed; a connection on which storage failed is not used again."""
-        connection = self._connection
-        if connection is None:
-            return
-        try:
-            if connection.in_transaction:
-                connection.execute("ROLLBACK")
-        except sqlite.Errors as second:
-            error = second
-        if error is not None and not isinstance(self._connections.translated(error), Busy):
-            self._disconnect()
-
-    def _disconnect(self) -> None:
-        if self._connection is not None:
-            self._connections.close_connection(self._connection)
-            self._connection = None
 
     def _leave(self, call: Call[Any]) -> None:
         """Give up the lead, or the place in the queue."""
@@ -271,17 +232,15 @@ class Writer:
                 self._end_lead()
                 self._leader = self._queue[0] if self._queue else None
                 if self._leader is None and self._closed is not None:
-                    self._disconnect()
+                    self._connection.close()
             if self._queue and self._leader is self._queue[0]:
                 self._leader.signal()
             call.left = True
 
     def _end_lead(self) -> None:
         """Settle what the lead was about; each step can be taken again after an interruption."""
-        self._cache.after_rollback()  # a commit that ended has nothing left to take back
-        if self._connection is not None and self._connection.in_transaction:
+        if self._connection.settle():
             self._committing = []
-            self._roll_back()
         for call in self._committing:
             call.done = True
         if self._carried:
@@ -290,4 +249,3 @@ class Writer:
             for call in self._carried:
                 call.signal()
         self._carried, self._committing = [], []
-        self._turns.end()

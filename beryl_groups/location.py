@@ -44,6 +44,9 @@ class Location:
     def has_wal(self) -> bool:
         return os.access(self._sidecar("-wal"), os.F_OK)
 
+    def wal_path(self) -> Path:
+        return self._sidecar("-wal")
+
     def sizes(self) -> tuple[int, int]:
         """Return how many bytes the file and its WAL have."""
         wal = self._sidecar("-wal").stat().st_size if self.has_wal() else 0

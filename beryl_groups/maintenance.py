@@ -106,12 +106,12 @@ def write_backup(path: str | os.PathLike[str], write: Callable[[Path, Path], Non
             write(draft, target)
             _sync(draft)
             _publish(draft, target)
-        finally:
+        except BaseException:
             try:
                 draft.unlink(missing_ok=True)
             finally:  # an interrupt may have cut that short
                 draft.unlink(missing_ok=True)
-        sync_folder(target.parent)
+            raise
     except FileExistsError as error:
         raise _failed(target, "there is something of that name already") from error
     except (OSError, ValueError) as error:
@@ -148,7 +148,7 @@ def copy_to(
 
 
 def _publish(draft: Path, target: Path) -> None:
-    """Give the draft its name, unless somebody has taken it."""
+    """Give the draft its name alone, on disk too, unless somebody has taken it."""
     try:
         os.link(draft, target)
     except FileExistsError:
@@ -156,7 +156,15 @@ def _publish(draft: Path, target: Path) -> None:
     except (OSError, NotImplementedError):
         # The file system knows no links: claim the name first, then put the draft in its place.
         create_for_owner(target)
-        draft.replace(target)
+    try:
+        if target.samefile(draft):
+            draft.unlink()
+        else:
+            draft.replace(target)
+        sync_folder(target.parent)
+    except BaseException:
+        target.unlink(missing_ok=True)
+        raise
 
 
 def _sync(path: Path) -> None:

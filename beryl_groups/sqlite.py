@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 import warnings
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Literal, TypeVar
 
 from beryl_groups.errors import Busy, StorageFailed, WalResetWarning
@@ -179,6 +179,21 @@ def distrust(connection: Connection) -> None:
             connection.setconfig(option, wanted)
 
 
+def take_back_commit(connection: Connection) -> None:
+    """Overwrite what a commit that failed has left in the WAL, if it may be written to.
+
+    Where the sync failed all of it is there, and whoever opens the file after a crash would take
+    it for committed. The next commit is written in the same place: one that changes nothing.
+    """
+    if connection.in_transaction:
+        return
+    with suppress(*Errors):
+        connection.execute("BEGIN IMMEDIATE")
+        (version,) = connection.execute("PRAGMA user_version").fetchone()
+        connection.execute(f"PRAGMA user_version = {version}")
+        connection.execute("COMMIT")
+
+
 @contextmanager
 def watched(connection: Connection, look_up: Callable[[], None]) -> Iterator[None]:
     """Call `look_up` now and then while a long statement runs; an interrupt ends the block."""
@@ -201,9 +216,9 @@ def _lacks_sidecars(error: Error) -> bool:
     return primary_code(error) == driver.SQLITE_CANTOPEN or code == _READONLY_DIRECTORY
 
 
-def never_wait(connection: Connection) -> None:
-    """Have the connection give up at once where another writes."""
-    connection.execute("PRAGMA busy_timeout = 0").fetchall()
+def wait_at_most(connection: Connection, seconds: float) -> None:
+    """Set how long the connection waits for others from now on; with 0 it gives up at once."""
+    connection.execute(f"PRAGMA busy_timeout = {round(seconds * 1000)}").fetchall()
 
 
 def is_wal(connection: Connection) -> bool:
@@ -226,6 +241,12 @@ def use_wal(connection: Connection, busy_timeout: float) -> bool:
             time.sleep(0.005)
         else:
             return bool(mode == "wal")
+
+
+def empty_wal(connection: Connection) -> bool:
+    """Move all that the WAL holds into the file, and tell whether it is empty afterwards."""
+    (busy, _, _) = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+    return not busy
 
 
 def primary_code(error: BaseException | None) -> int | None:

@@ -17,6 +17,7 @@ from beryl_groups import fork, operations, schema, sqlite
 from beryl_groups.cache import MISSING, Cache
 from beryl_groups.commits import Writer
 from beryl_groups.errors import Busy, Closed, GroupError, StartFailed, StorageFailed
+from beryl_groups.wal import Wal
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -42,7 +43,7 @@ class Store:
         self.closed: str | None = None
         self.abandoned = False
         self.cache = Cache(self)
-        self._writer = Writer(self, self.cache)
+        self._writer = Writer(self, self.cache, Wal(location))
         self._engine = create_engine(
             "sqlite://",
             module=sqlite.driver,
@@ -237,6 +238,7 @@ class Store:
         """
         connection = self.connect()
         try:
+            sqlite.wait_at_most(connection, 0)  # who writes waits by itself
             if not isinstance(connection, sqlite.ReadOnlyConnection):
                 self.location.sync_folder()
         except BaseException as error:

@@ -6,7 +6,7 @@ import random
 
 import pytest
 
-from beryl_groups.turns import Turns
+from beryl_groups.file_turns import FileTurns
 from tests.torture.starvation import BROKEN, GREEDS, main, write_beside
 
 
@@ -27,7 +27,7 @@ def test_a_lone_writer_gets_its_turn_beside_greedy_ones(
 
 def test_a_library_that_waits_as_sqlite_does_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
     """Beside transactions that follow one another at once, a call then waits in vain."""
-    monkeypatch.setattr(Turns, "begin", Turns.begin)  # so that it comes back
+    monkeypatch.setattr(FileTurns, "begin", FileTurns.begin)  # so that it comes back
     (broken,) = BROKEN
     BROKEN[broken]()
     greed = GREEDS["1 thread of transactions of 50 ms"]

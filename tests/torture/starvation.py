@@ -23,7 +23,7 @@ import pytest
 
 import beryl_groups
 from beryl_groups import Busy, sqlite
-from beryl_groups.turns import Turns
+from beryl_groups.file_turns import FileTurns
 from tests import processes
 from tests.benchmarks.threads import build_shim, cannot_slow_down
 from tests.processes import PATIENCE
@@ -71,12 +71,12 @@ GREEDS = {
 def waits_as_sqlite_does() -> None:
     """A writer has SQLite wait for others, and keeps off the file for nobody."""
 
-    def begin(self: Turns, connection: sqlite.Connection, deadline: float) -> None:
+    def begin(self: FileTurns, connection: sqlite.Connection, deadline: float) -> None:
         milliseconds = max(round((deadline - time.monotonic()) * 1000), 0)
         connection.execute(f"PRAGMA busy_timeout = {milliseconds}").fetchall()
         connection.execute("BEGIN IMMEDIATE")
 
-    Turns.begin = begin  # type: ignore[method-assign]
+    FileTurns.begin = begin  # type: ignore[method-assign]
 
 
 BROKEN = {"waits_as_sqlite_does": waits_as_sqlite_does}

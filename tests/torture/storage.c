@@ -236,7 +236,8 @@ int ftruncate64(int descriptor, off64_t length)
 
 int ftruncate(int descriptor, off_t length) { return ftruncate64(descriptor, length); }
 
-/* A write during a sync is not covered by it: both its ends are noted. */
+/* A write during a sync is not covered by it: both its ends are noted. It takes a moment, as on a
+   disk, so that others come meanwhile. */
 static int synced(int (*call)(int), int descriptor)
 {
     if (!whose_is(descriptor))
@@ -249,6 +250,7 @@ static int synced(int (*call)(int), int descriptor)
         note('B', inode, number, "", 0);
     int to_fail = fails(SYNC), error = errno;
     pthread_mutex_unlock(&mutex);
+    usleep(200);
     int result = to_fail ? -1 : call(descriptor);
     if (!to_fail)
         error = errno;

@@ -9,14 +9,15 @@ from typing import TYPE_CHECKING, Any
 
 from beryl_groups import operations, sqlite
 from beryl_groups.commits import Writer
+from beryl_groups.location import Location
 from beryl_groups.store import Store
 from beryl_groups.transaction import Transaction
+from beryl_groups.write_connection import WriteConnection
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from beryl_groups.calls import Call
-    from beryl_groups.location import Location
 
 
 def never_syncs() -> None:
@@ -81,11 +82,22 @@ def swallows_errors() -> None:
         try:
             self._commit(connection, batch)
         except sqlite.Error as error:
-            self._roll_back(error)
+            self._connection.roll_back(error)
             for call in batch:
                 call.done = True
 
     Writer._commit_all = commit_all  # type: ignore[method-assign]
+
+
+def takes_a_failed_sync_for_a_commit() -> None:
+    """What a commit whose sync failed has left in the WAL is neither overwritten nor kept out."""
+    sqlite.take_back_commit = lambda connection: None
+    WriteConnection._reconnect = lambda self, failed: self.close()  # type: ignore[method-assign]
+
+
+def syncs_no_folder() -> None:
+    """The names of the database and its WAL are left to SQLite, which ignores a failure there."""
+    Location.sync_folder = lambda self: None  # type: ignore[method-assign]
 
 
 BROKEN = {
@@ -96,5 +108,7 @@ BROKEN = {
         splits_transactions,
         splits_bulk_adds,
         swallows_errors,
+        takes_a_failed_sync_for_a_commit,
+        syncs_no_folder,
     )
 }

@@ -133,7 +133,8 @@ WORKLOADS = {
     "upgrade": Workload(_few, upgrade=True),
     "backup": Workload(_backups),
     'synchronous="normal"': Workload(_singles, synchronous="normal", pages_of_wal=8),
-    "syncs that fail": Workload(_singles, failing=0.5, pages_of_wal=8),
+    "syncs that fail": Workload(_singles, new=True, failing=0.5, pages_of_wal=8),
+    "syncs that fail, opened again": Workload(_reopened, new=True, failing=0.6),
     "syncs of shared commits that fail": Workload(_adds, lanes=3, failing=0.3, pages_of_wal=8),
 }
 
@@ -187,17 +188,23 @@ class _Recording:
         random = Random(f"{self._seed} {lane}")
         for call in calls:
             self._storage.mark(f"begin {lane}")
-            if random.random() < self._workload.failing:
-                self._storage.fail(SYNC, random.randrange(3), errno.EIO, on=False)
+            if call[0] != "reopen" and random.random() < self._workload.failing:
+                self._storage.fail(SYNC, random.randrange(3), errno.EIO, on=random.random() < 0.5)
+            self._persist(call, random.randrange(1, 4))
+            self._storage.mend()
+            self._storage.mark(f"end {lane}")
+
+    def _persist(self, call: Call, patience: int) -> None:
+        """Make a call again until it works; after so many failures syncs work again."""
+        while True:
             try:
-                self._perform(call)
+                return self._perform(call)
             except StorageFailed:
                 if not self._workload.failing:
                     raise
-                self._storage.mend()
-                self._perform(call)
-            self._storage.mend()
-            self._storage.mark(f"end {lane}")
+                patience -= 1
+                if patience <= 0:
+                    self._storage.mend()
 
     def _perform(self, call: Call) -> None:
         match call:

@@ -23,7 +23,7 @@ _LONG = 0.025  # between shorter transactions, tries are many enough to meet the
 _MOMENT = 0.002
 
 
-class Turns:
+class FileTurns:
     """The turns of one write connection."""
 
     def __init__(self) -> None:

@@ -1,0 +1,64 @@
+"""The WAL, kept from growing for ever.
+
+SQLite moves what the WAL holds into the file after some megabytes of it, and writes it from its
+beginning again at the next commit, if nobody reads from it at that moment. Where several threads
+and processes read all the time such a moment does not come by itself, and the WAL grows as long
+as they do (https://www.sqlite.org/wal.html#avoiding_excessively_large_wal_files). So whoever
+writes waits for it now and then: it holds up writers for a moment, and readers not at all.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+from beryl_groups import sqlite
+
+if TYPE_CHECKING:
+    from beryl_groups.location import Location
+
+MOST_BYTES = 8 * 2**20
+"""About twice what SQLite lets it grow to where it finds its moment."""
+
+_COMMITS_BETWEEN_LOOKS = 16
+
+_PATIENCE = 0.1
+"""Seconds to wait for readers, while other writers wait as well."""
+
+_SHARE = 20
+"""Where somebody reads for longer, only every so many times that long is spent on waiting."""
+
+
+class Wal:
+    """The WAL of one file, as the writer of one handle sees it."""
+
+    def __init__(self, location: Location) -> None:
+        self._path = location.wal_path()
+        self._commits = 0
+        self._not_before = 0.0
+
+    def after_commit(self, connection: sqlite.Connection) -> None:
+        """Empty the WAL where it has grown too large, if all readers can be waited for."""
+        self._commits += 1
+        if self._commits % _COMMITS_BETWEEN_LOOKS:
+            return
+        try:
+            size = os.stat(self._path).st_size  # noqa: PTH116 - several times as fast
+        except OSError:
+            return
+        begin = time.monotonic()
+        if size > MOST_BYTES and begin >= self._not_before and not self._empty(connection):
+            end = time.monotonic()
+            self._not_before = end + _SHARE * (end - begin)
+
+    def _empty(self, connection: sqlite.Connection) -> bool:
+        # The commit is done whatever becomes of this.
+        with suppress(sqlite.Error):
+            sqlite.wait_at_most(connection, _PATIENCE)
+            try:
+                return sqlite.empty_wal(connection)
+            finally:
+                sqlite.wait_at_most(connection, 0)
+        return False
