@@ -42,7 +42,19 @@ class Location:
         return Path(self.path).stat().st_size, wal
 
     def has_journal(self) -> bool:
-        return os.access(self._sidecar("-journal"), os.F_OK)
+        return os.access(self.journal, os.F_OK)
+
+    @property
+    def journal(self) -> Path:
+        return self._sidecar("-journal")
+
+    def state_of_journal(self) -> tuple[int, ...] | None:
+        """Return what changes when somebody begins or ends a transaction; None without one."""
+        try:
+            journal, file = self.journal.stat(), Path(self.path).stat()
+        except OSError:
+            return None
+        return (journal.st_ino, journal.st_size, journal.st_mtime_ns, file.st_mtime_ns)
 
     def refuse_what_leads_elsewhere(self) -> None:
         """Raise `StartFailed` where a file beside the database would have another one changed."""
@@ -65,7 +77,7 @@ class Location:
 
         See "The Super-Journal File" in https://www.sqlite.org/fileformat.html.
         """
-        with suppress(OSError), self._sidecar("-journal").open("rb") as journal:
+        with suppress(OSError), self.journal.open("rb") as journal:
             journal.seek(-len(_JOURNAL_MAGIC), os.SEEK_END)
             return journal.read() == _JOURNAL_MAGIC
         return False

@@ -41,15 +41,17 @@ _MEANINGS = {
     driver.SQLITE_NOTADB: "it is no SQLite database, or no longer",
     driver.SQLITE_IOERR: "reading or writing the file failed",
     driver.SQLITE_NOMEM: "memory ran out",
-    driver.SQLITE_AUTH: "a trigger or a view that is not of beryl_groups would be run",
 }
 
 
 _READONLY_DIRECTORY = 1544  # https://www.sqlite.org/rescode.html#readonly_directory
 
+READONLY_ROLLBACK = 776  # https://www.sqlite.org/rescode.html#readonly_rollback
+
 _CONTENDED = {driver.SQLITE_BUSY, driver.SQLITE_LOCKED}
 
-_DEFENSIVE = 1010  # https://www.sqlite.org/c3ref/c_dbconfig_defensive.html
+# https://www.sqlite.org/c3ref/c_dbconfig_defensive.html
+_ENABLE_TRIGGER, _DEFENSIVE = 1003, 1010
 
 _WAL_RESET_FAULT = ((3, 7, 0), (3, 51, 2))
 
@@ -100,7 +102,7 @@ def open_connection(
 def look(location: Location, busy_timeout: float) -> Connection:
     """Open the file so that not even closing it again can change a byte of it."""
     connection = _connect(location, busy_timeout, ReadOnlyConnection, mode="ro")
-    _set_up(connection)
+    _set_up(connection, "foreign_keys = ON")
     return connection
 
 
@@ -133,7 +135,7 @@ def _open_to_read(location: Location, busy_timeout: float) -> Connection:
 def _open_settled(location: Location, busy_timeout: float) -> Connection:
     """Open a file that has no sidecar files (https://www.sqlite.org/wal.html#readonly)."""
     connection = _connect(location, busy_timeout, SettledConnection, mode="ro", immutable="1")
-    _set_up(connection)
+    _set_up(connection, "foreign_keys = ON")
     return connection
 
 
@@ -161,21 +163,13 @@ def _set_up(connection: Connection, *settings: str) -> None:
 
 
 def distrust(connection: Connection) -> None:
-    """Have SQL that lies in the file never run: whoever hands us a file is not the caller.
+    """Have triggers in the file never run: whoever hands it to us is not the caller.
 
-    SQLite asks when it prepares a statement, and again when the schema has changed, so a statement
-    that is kept costs nothing more (https://www.sqlite.org/c3ref/set_authorizer.html).
+    Where the driver cannot be told so, `tampering` has looked for them at the start.
     """
-    connection.set_authorizer(_authorize)
     if hasattr(connection, "setconfig"):  # since Python 3.12
         connection.setconfig(_DEFENSIVE)
-
-
-def _authorize(
-    _action: int, _what: str | None, _of: str | None, _database: str | None, program: str | None
-) -> int:
-    """Deny what a trigger or a view does; what a foreign key does has no name."""
-    return driver.SQLITE_OK if program is None else driver.SQLITE_DENY
+        connection.setconfig(_ENABLE_TRIGGER, False)
 
 
 @contextmanager
