@@ -12,6 +12,7 @@ from beryl_groups.cache import MISSING
 from beryl_groups.errors import StartFailed
 from beryl_groups.location import locate
 from beryl_groups.methods import GroupMethods
+from beryl_groups.names import shown
 from beryl_groups.store import Store
 from beryl_groups.transaction import Transaction
 
@@ -51,18 +52,29 @@ def start(
     ...     list(groups)
     ['team:engineering']
     """
-    if synchronous not in {"full", "normal"}:
-        raise ValueError(f'synchronous is "full" or "normal", not {synchronous!r}.')
-    if not busy_timeout >= 0:  # which NaN is not either
-        raise ValueError(f"busy_timeout is a number of seconds, 0 or more, not {busy_timeout!r}.")
+    level = str.__str__(synchronous) if issubclass(type(synchronous), str) else None
+    if level not in {"full", "normal"}:
+        raise ValueError(f'synchronous is "full" or "normal", not {shown(synchronous)}.')
+    seconds = _seconds(busy_timeout)
     if sqlite.driver.sqlite_version_info < sqlite.OLDEST_SQLITE:
         needed = ".".join(map(str, sqlite.OLDEST_SQLITE))
         reason = f"SQLite {needed} or newer is needed, this is {sqlite.driver.sqlite_version}"
         raise StartFailed(str(database), reason)
     location = locate(database)
-    store = Store(location, min(busy_timeout, threading.TIMEOUT_MAX), synchronous)
+    store = Store(location, seconds, cast("Literal['full', 'normal']", level))
     store.open()
     return Groups(store)
+
+
+def _seconds(busy_timeout: float) -> float:
+    """Return a number of seconds that a lock can wait, whatever kind of number it was."""
+    try:
+        if busy_timeout >= 0:  # which NaN is not either
+            return float(min(busy_timeout, threading.TIMEOUT_MAX))
+    except TypeError as error:
+        reason = f"busy_timeout is a number of seconds, not {shown(busy_timeout)}."
+        raise TypeError(reason) from error
+    raise ValueError(f"busy_timeout is a number of seconds, 0 or more, not {busy_timeout!r}.")
 
 
 class Groups(GroupMethods):

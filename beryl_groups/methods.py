@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
 
 from beryl_groups import operations
 from beryl_groups.errors import InvalidName
-from beryl_groups.names import after_prefix, check_bound, check_name, check_names
+from beryl_groups.names import after_prefix, check_bound, check_name, check_names, shown
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -215,10 +215,12 @@ class GroupMethods(ABC):
         room:frontend lunch None
         """
         if not callable(channels):
-            raise TypeError(f"channels is a callable (topic, event, payload), not {channels!r}.")
+            raise TypeError(
+                f"channels is a callable (topic, event, payload), not {shown(channels)}."
+            )
         if iscoroutinefunction(channels) or iscoroutinefunction(type(channels).__call__):
             raise TypeError(
-                f"{channels!r} is async, and nobody would await it here: wrap it with "
+                f"{shown(channels)} is async, and nobody would await it here: wrap it with "
                 "beryl_groups.channels.from_async."
             )
         left_out = set(check_names(exclude))

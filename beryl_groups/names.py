@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import reprlib
 from typing import TYPE_CHECKING
 
 from beryl_groups.errors import InvalidName
@@ -29,7 +30,7 @@ def check_name(name: object) -> str:
 def check_names(names: Iterable[object]) -> list[str]:
     """Check many names; a sound list of any length is judged in a few passes at C speed."""
     if isinstance(names, str):
-        raise TypeError(f"An iterable of names is expected, not the lone str {names!r}.")
+        raise TypeError(f"An iterable of names is expected, not the lone str {shown(names)}.")
     listed = list(names)
     return listed if _all_sound(listed) else [check_name(name) for name in listed]  # type: ignore[return-value]
 
@@ -55,6 +56,11 @@ def after_prefix(prefix: str) -> str | None:
     return None
 
 
+def shown(thing: object) -> str:
+    """Return the ``repr`` of anything, in a length for a sentence and even if it has none."""
+    return reprlib.repr(thing)
+
+
 def _all_sound(names: list[object]) -> bool:
     if not set(map(type, names)) <= {str}:
         return False
@@ -73,7 +79,7 @@ def _all_sound(names: list[object]) -> bool:
 
 def _plain(name: object) -> str:
     if not isinstance(name, str):
-        raise TypeError(f"A name is a str, not {type(name).__name__}: {name!r}.")
+        raise TypeError(f"A name is a str, not {type(name).__name__}: {shown(name)}.")
     # A subclass may show and compare itself as it likes: what counts is its text.
     return str.__str__(name)
 

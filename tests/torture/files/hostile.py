@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from beryl_groups import sqlite
-from tests.torture.files.bases import DATABASE, Base
+from tests.torture.files.bases import DATABASE, WAL, Base
 from tests.torture.files.mutations import Files, flip_bits_of_a_page
 
 if TYPE_CHECKING:
@@ -197,7 +197,13 @@ def hand_over(chance: Random, base: Base) -> tuple[str, Files]:
         path.write_bytes(base.files[DATABASE])
         with closing(sqlite.driver.connect(path, isolation_level=None)) as connection:
             label = _prepare(connection, chance, kind)
-        files = {DATABASE: path.read_bytes()}
+            files = {DATABASE: path.read_bytes()}
+            wal = path.with_name(path.name + WAL)
+            if chance.random() < 0.3 and wal.exists():
+                files[WAL] = wal.read_bytes()
+                label += ", in a log"
+        if WAL not in files:
+            files[DATABASE] = path.read_bytes()
     finally:
         shutil.rmtree(folder)
     if chance.random() < 0.1:

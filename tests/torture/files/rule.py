@@ -28,7 +28,8 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import beryl_groups
-from beryl_groups import GroupError, StartFailed, StorageFailed, sqlite
+from beryl_groups import GroupError, StartFailed, StorageFailed, figures, maintenance, sqlite
+from beryl_groups.commandline.database import reading
 from beryl_groups.names import check_name
 from tests.opening import everything
 from tests.processes import open_files
@@ -149,6 +150,7 @@ def _judge(
         raise Fault(f"start: {error!r}") from error
     with groups:
         _use(groups, path, before, chance, untouched)
+    _outcome("the command line", partial(_visit, path), path)
     if before.sound:
         _compare_afterwards(path, before)
         return "right"
@@ -204,6 +206,21 @@ def _read_all(groups: beryl_groups.Groups, before: Truth, chance: Random, path: 
                     raise Fault(f"{label}: {came!r} in place of {expected!r}")
             elif not isinstance(came, GroupError):
                 _typed(label, came, kind)
+
+
+def _visit(path: Path) -> None:
+    """Read what the commands read; they show what is raised as a sentence, if it is ours."""
+    with reading(str(path)) as visit:
+        reads: list[Callable[[], object]] = [
+            lambda: visit.read(figures.figures, 3),
+            lambda: visit.read(figures.for_each_group, lambda *_: None),
+            lambda: visit.read(figures.list_topics, "room:", 9),
+            lambda: visit.read(figures.numbers_of_topics, "a", "z"),
+            lambda: visit.read(maintenance.problems),
+        ]
+        for read in reads:
+            with suppress(StorageFailed):
+                read()
 
 
 def _typed(label: str, came: object, kind: type) -> None:
