@@ -7,7 +7,7 @@ from inspect import isawaitable
 from typing import TYPE_CHECKING, Any
 
 from beryl_groups import operations
-from beryl_groups.names import check_name, check_names
+from beryl_groups.names import check_name, check_names, shown
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -17,7 +17,7 @@ logger = logging.getLogger("beryl_groups")
 
 def check_callback(channels: object) -> None:
     if not callable(channels):
-        raise TypeError(f"channels is a callable (topic, event, payload), not {channels!r}.")
+        raise TypeError(f"channels is a callable (topic, event, payload), not {shown(channels)}.")
 
 
 class Audience:

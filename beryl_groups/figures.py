@@ -109,7 +109,8 @@ def list_topics(connection: Connection, prefix: str, limit: int) -> list[str]:
     lowest = check_bound(prefix)
     end = after_prefix(lowest)
     bounds = (lowest, _ABOVE_ALL_TEXT if end is None else end, limit, 0)
-    return [topic for (topic,) in connection.execute(_LIST_TOPICS, bounds)]
+    rows = connection.execute(_LIST_TOPICS, bounds).fetchall()
+    return operations.texts([topic for (topic,) in rows])
 
 
 @contextmanager

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import errno
 import os
+import shutil
+import stat
 import sys
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -53,7 +55,19 @@ class Location:
         return Path(self.path).stat().st_size, wal
 
     def has_journal(self) -> bool:
-        return os.access(self._sidecar("-journal"), os.F_OK)
+        return os.access(self.journal, os.F_OK)
+
+    @property
+    def journal(self) -> Path:
+        return self._sidecar("-journal")
+
+    def state_of_journal(self) -> tuple[int, ...] | None:
+        """Return what changes when somebody begins or ends a transaction; None without one."""
+        try:
+            journal, file = self.journal.stat(), Path(self.path).stat()
+        except OSError:
+            return None
+        return (journal.st_ino, journal.st_size, journal.st_mtime_ns, file.st_mtime_ns)
 
     def refuse_what_leads_elsewhere(self) -> None:
         """Raise `StartFailed` where a file beside the database would have another one changed."""
@@ -76,7 +90,7 @@ class Location:
 
         See "The Super-Journal File" in https://www.sqlite.org/fileformat.html.
         """
-        with suppress(OSError), self._sidecar("-journal").open("rb") as journal:
+        with suppress(OSError), self.journal.open("rb") as journal:
             journal.seek(-len(_JOURNAL_MAGIC), os.SEEK_END)
             return journal.read() == _JOURNAL_MAGIC
         return False
@@ -91,13 +105,17 @@ class Location:
             sync_folder(self._sidecar("").parent)
 
     def free_sidecars(self) -> None:
-        """Give the sidecar files the file's mode again, if they are from when it was read-only."""
+        """Give the sidecar files the file's mode, where that has changed since they were made.
+
+        They may be from when it was read-only, or from when others might read it.
+        """
         for sidecar in (self._sidecar("-wal"), self._sidecar("-shm")):
-            if sidecar.is_symlink():
-                continue  # what it leads to may be anything
-            if os.access(sidecar, os.F_OK) and not os.access(sidecar, os.W_OK):
-                with suppress(OSError):  # not the owner, or it has just gone
-                    sidecar.chmod(Path(self.path).stat().st_mode & 0o777)
+            with suppress(OSError):  # not the owner, or there is none
+                found = sidecar.lstat().st_mode
+                wanted = Path(self.path).stat().st_mode
+                # What a link leads to may be anything.
+                if stat.S_ISREG(found) and stat.S_IMODE(found) != stat.S_IMODE(wanted):
+                    sidecar.chmod(stat.S_IMODE(wanted))
 
     def uri(self, **parameters: str) -> str:
         """Return the file as SQLite takes it in a URI, which alone can say "do not create"."""
@@ -152,8 +170,6 @@ class Location:
     def remove(self) -> None:
         """Remove what ``":memory:"`` left; a file that was asked for stays."""
         if self.folder_to_remove is not None:
-            import shutil  # noqa: PLC0415 - few programs need it
-
             shutil.rmtree(self.folder_to_remove, ignore_errors=True)
 
 
@@ -201,16 +217,17 @@ def opened(path: str | os.PathLike[str], flags: int) -> Iterator[int]:
 
 def locate(database: str | os.PathLike[str] | URL) -> Location:
     """Find what a user means by a database, or raise `StartFailed`."""
-    if isinstance(database, str) and "://" in database:
-        try:
-            return _locate_url(make_url(database))
-        except (ArgumentError, ValueError) as error:
-            raise StartFailed(database, "it is no URL that SQLAlchemy understands") from error
     if isinstance(database, URL):
         return _locate_url(database)
     path = os.fspath(database)
     if not isinstance(path, str):
         raise TypeError(f"A database is a str, an os.PathLike or a URL, not {path!r}.")
+    path = str.__str__(path)  # a subclass may show itself as it likes
+    if "://" in path and isinstance(database, str):
+        try:
+            return _locate_url(make_url(path))
+        except (ArgumentError, ValueError) as error:
+            raise StartFailed(path, "it is no URL that SQLAlchemy understands") from error
     return _locate_path(path, shown=path)
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
 from beryl_groups import operations
 from beryl_groups.broadcast import Audience, check_callback
 from beryl_groups.errors import InvalidName
-from beryl_groups.names import check_name, check_names, check_page
+from beryl_groups.names import check_name, check_names, check_page, shown
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -206,7 +206,7 @@ class GroupMethods(ABC):
         check_callback(channels)
         if iscoroutinefunction(channels) or iscoroutinefunction(type(channels).__call__):
             raise TypeError(
-                f"{channels!r} is async, and nobody would await it here: wrap it with "
+                f"{shown(channels)} is async, and nobody would await it here: wrap it with "
                 "beryl_groups.channels.from_async."
             )
         audience = Audience(group, exclude)

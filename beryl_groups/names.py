@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import operator
+import reprlib
 from typing import TYPE_CHECKING
 
 from beryl_groups.errors import InvalidName
@@ -34,7 +35,7 @@ def check_name(name: object) -> str:
 def check_names(names: Iterable[object]) -> list[str]:
     """Check many names; a sound list of any length is judged in a few passes at C speed."""
     if isinstance(names, str):
-        raise TypeError(f"An iterable of names is expected, not the lone str {names!r}.")
+        raise TypeError(f"An iterable of names is expected, not the lone str {shown(names)}.")
     listed = list(names)
     if len(listed) > _FEW and _all_sound(listed):
         return listed  # type: ignore[return-value]
@@ -78,6 +79,11 @@ def after_prefix(prefix: str) -> str | None:
     return None
 
 
+def shown(thing: object) -> str:
+    """Return the ``repr`` of anything, in a length for a sentence and even if it has none."""
+    return reprlib.repr(thing)
+
+
 def _all_sound(names: list[object]) -> bool:
     if not set(map(type, names)) <= {str}:
         return False
@@ -96,7 +102,7 @@ def _all_sound(names: list[object]) -> bool:
 
 def _plain(name: object) -> str:
     if not isinstance(name, str):
-        raise TypeError(f"A name is a str, not {type(name).__name__}: {name!r}.")
+        raise TypeError(f"A name is a str, not {type(name).__name__}: {shown(name)}.")
     # A subclass may show and compare itself as it likes: what counts is its text.
     return str.__str__(name)
 

@@ -1,7 +1,8 @@
 """What each call reads and writes: the rules of groups, as functions of a driver connection.
 
 They take names that have been checked. A function that refuses does so before it has written
-anything, so several may run in one transaction and each still stand or fall alone.
+anything, so several may run in one transaction and each still stand or fall alone. Rows are fetched
+at once: a cursor that has a name would be held by the traceback of an error, and hold the file.
 """
 
 from __future__ import annotations
@@ -51,7 +52,7 @@ def remove(connection: Connection, name: str, topics: Iterable[str]) -> None:
 def set_topics(connection: Connection, name: str, topics: Iterable[str]) -> None:
     group_id = _group_id(connection, name)
     wanted = set(topics)
-    rows = connection.execute(statements.TOPICS_OF_ID, (group_id,))
+    rows = connection.execute(statements.TOPICS_OF_ID, (group_id,)).fetchall()
     present = set(texts([topic for (topic,) in rows]))
     connection.executemany(statements.REMOVE, [(group_id, topic) for topic in present - wanted])
     connection.executemany(statements.ADD, [(group_id, topic) for topic in wanted - present])
@@ -66,12 +67,13 @@ def topics(connection: Connection, name: str) -> frozenset[str]:
 
 def ordered_topics(connection: Connection, name: str) -> tuple[str, ...]:
     """Return the topics of a group in code point order, none where there is no such group."""
-    rows = connection.execute(statements.TOPICS, (name,))
+    rows = connection.execute(statements.TOPICS, (name,)).fetchall()
     return tuple(texts([topic for (topic,) in rows if topic is not None]))
 
 
 def groups_of(connection: Connection, topic: str) -> tuple[str, ...]:
-    return tuple(texts([name for (name,) in connection.execute(statements.GROUPS_OF, (topic,))]))
+    rows = connection.execute(statements.GROUPS_OF, (topic,)).fetchall()
+    return tuple(texts([name for (name,) in rows]))
 
 
 def list_groups(
@@ -79,8 +81,8 @@ def list_groups(
 ) -> tuple[str, ...]:
     above = _ABOVE_ALL_TEXT if end is None else end
     bounds = (lowest, above, -1 if limit is None else limit, 0)
-    # Between these bounds lies nothing but text.
-    return tuple([name for (name,) in connection.execute(statements.LIST_GROUPS, bounds)])
+    rows = connection.execute(statements.LIST_GROUPS, bounds).fetchall()
+    return tuple(texts([name for (name,) in rows]))
 
 
 def contains(connection: Connection, name: str) -> bool:

@@ -18,7 +18,7 @@ from sqlalchemy import create_engine, event
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import NullPool
 
-from beryl_groups import sqlite, tampering
+from beryl_groups import recovery, sqlite, tampering
 from beryl_groups.errors import StartFailed
 
 if TYPE_CHECKING:
@@ -64,7 +64,8 @@ def is_new(connection: sqlite.Connection, location: Location) -> bool:
         # What a downgrade to the base leaves behind is nobody's.
         (objects,) = connection.execute(
             "SELECT count(*) FROM sqlite_schema "
-            "WHERE tbl_name NOT IN ('alembic_version', 'sqlite_sequence')"
+            "WHERE tbl_name NOT IN ('alembic_version', 'sqlite_sequence') "
+            "OR sql NOT LIKE 'CREATE TABLE %'"
         ).fetchone()
         if objects == 0:
             return True
@@ -90,7 +91,7 @@ def revision(connection: sqlite.Connection, location: Location) -> str | None:
         return None
     tables = tampering.made_tables(connection, location)
     try:
-        found = [row[0] for row in connection.execute(_REVISION)]
+        found = [row[0] for row in connection.execute(_REVISION).fetchall()]
     except sqlite.Errors as error:
         raise StartFailed(location.shown, f"its revision cannot be read: {error}") from error
     shown = ", ".join(str(each)[:32] for each in found) or "none"
@@ -100,7 +101,7 @@ def revision(connection: sqlite.Connection, location: Location) -> str | None:
             f"{HEAD} at the most: upgrade the package"
         )
         raise StartFailed(location.shown, reason)
-    tampering.refuse_altered(tables, found[0], location)
+    tampering.refuse_altered(connection, tables, found[0], location)
     return str(found[0])
 
 
@@ -120,6 +121,7 @@ def refuse_before_it_is_touched(location: Location, busy_timeout: float) -> None
         # To recover the file is for its own application; ours is not known from the outset.
         with closing(sqlite.look_past_journal(location)) as onlooker:
             refuse_marked_as_foreign(onlooker, location)
+        recovery.refuse_what_comes_of_it(location, read_revision)
     if location.has_wal():
         # Closing a connection may move what a WAL holds into the file, whose it may not be.
         with closing(sqlite.look(location, busy_timeout)) as onlooker:

@@ -51,6 +51,8 @@ _MEANINGS = {
 
 _READONLY_DIRECTORY = 1544  # https://www.sqlite.org/rescode.html#readonly_directory
 
+READONLY_ROLLBACK = 776  # https://www.sqlite.org/rescode.html#readonly_rollback
+
 _CONTENDED = {driver.SQLITE_BUSY, driver.SQLITE_LOCKED}
 
 # SQLITE_DBCONFIG_DEFENSIVE, ENABLE_TRIGGER and ENABLE_VIEW:
@@ -108,7 +110,7 @@ def open_connection(
 def look(location: Location, busy_timeout: float) -> Connection:
     """Open the file so that not even closing it again can change a byte of it."""
     connection = _connect(location, busy_timeout, ReadOnlyConnection, mode="ro")
-    _set_up(connection)
+    _set_up(connection, "foreign_keys = ON")
     return connection
 
 
@@ -141,7 +143,7 @@ def _open_to_read(location: Location, busy_timeout: float) -> Connection:
 def _open_settled(location: Location, busy_timeout: float) -> Connection:
     """Open a file that has no sidecar files (https://www.sqlite.org/wal.html#readonly)."""
     connection = _connect(location, busy_timeout, SettledConnection, mode="ro", immutable="1")
-    _set_up(connection)
+    _set_up(connection, "foreign_keys = ON")
     return connection
 
 
@@ -171,8 +173,8 @@ def _set_up(connection: Connection, *settings: str) -> None:
 def distrust(connection: Connection) -> None:
     """Have no trigger and no view run, and nobody write to the schema behind SQLite's back.
 
-    ``start`` has looked for such triggers; this is for those that come while the file is open. An
-    authorizer could do it without Python 3.12, but one in Python swallows what a signal raises.
+    Where the driver cannot be told so, `tampering` has looked for triggers at the start. An
+    authorizer could be told, but one in Python swallows what a signal raises.
     """
     if hasattr(connection, "setconfig"):  # since Python 3.12
         for option, wanted in _DISTRUST.items():

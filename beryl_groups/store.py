@@ -56,6 +56,7 @@ class Store:
         self._connections: weakref.WeakSet[Connection] = weakref.WeakSet()
         self._most_idle = _MOST_IDLE_CONNECTIONS
         self._opening = threading.RLock()
+        self._file: tuple[int, int] | None = None
         fork.watch(self)
 
     def open(self) -> None:
@@ -65,6 +66,7 @@ class Store:
                 fork.refuse_untouchable(self.location)
                 self.location.create()
                 self._open_current()
+                self._file = self.location.identity()
         except BaseException as error:
             self.close("The handle could not be opened.")
             cause = error.orig if isinstance(error, DBAPIError) else error
@@ -221,6 +223,12 @@ class Store:
         """Open a connection and set it up; the errors are the driver's."""
         with self._opening:
             self.refuse_if_closed()
+            if self._file is not None and self.location.identity() != self._file:
+                # SQLite would take the WAL of the old file for one of the new, and ruin that.
+                raise StorageFailed(
+                    f"The file {self.location.shown!r} was moved or replaced while it was open: "
+                    "close the handle, and open the file anew."
+                )
             try:
                 pooled = self._engine.raw_connection()
             except DBAPIError as error:

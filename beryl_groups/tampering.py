@@ -1,8 +1,8 @@
 """Whether a file's tables are as the migrations made them, and nothing hangs on them that acts.
 
 Tables, views and indices of a user's own beside ours do no harm. What would make the same calls
-mean something else does: a trigger on our tables, a unique index, for which rows would be left out
-in silence, another column, type, collation or CHECK, or a view or a virtual table in their place.
+mean something else does: a trigger that they set off, a unique index, for which rows would be left
+out in silence, another column, type, collation or CHECK, a view or a virtual table in their place.
 """
 
 from __future__ import annotations
@@ -13,10 +13,13 @@ from typing import TYPE_CHECKING
 from sqlalchemy.dialects.sqlite import dialect as sqlite_dialect
 from sqlalchemy.schema import CreateTable
 
+from beryl_groups import statements
 from beryl_groups.errors import StartFailed
 from beryl_groups.tables import metadata
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from beryl_groups.location import Location
     from beryl_groups.sqlite import Connection
 
@@ -42,31 +45,63 @@ _SEARCH = """
     SELECT type, name, sql FROM sqlite_schema
     WHERE tbl_name COLLATE NOCASE IN ('groups', 'group_topics', 'alembic_version')
 """
+_ANY_TRIGGER = "SELECT 1 FROM sqlite_schema WHERE sql LIKE '%trigger%'"
+
+_WRITES = (
+    statements.CREATE,
+    statements.RENAME,
+    statements.DELETE,
+    statements.ADD,
+    statements.REMOVE,
+    "INSERT INTO alembic_version VALUES (?)",
+    "UPDATE alembic_version SET version_num = ?",
+    "DELETE FROM alembic_version WHERE version_num = ?",
+)
+_MARK_OF_A_TRIGGER = "-- TRIGGER "
 
 
 def made_tables(connection: Connection, location: Location) -> dict[str, str]:
-    """Return the SQL of our tables, or raise `StartFailed` for what is not of our making."""
+    """Return the SQL of our tables, or raise `StartFailed` for what could not even be read."""
     tables = {}
-    for kind, name, sql in connection.execute(_SEARCH):
-        if kind == "trigger":
-            reason = f"somebody has put the trigger {name!r} on its tables, and none may run here"
-            raise StartFailed(location.shown, reason)
+    for kind, name, sql in connection.execute(_SEARCH).fetchall():
         if kind == "index" and str(sql).upper().split()[1:2] == ["UNIQUE"]:
             reason = f"the unique index {name!r} of somebody's would keep rows out of its tables"
             raise StartFailed(location.shown, reason)
         if kind in {"table", "view"}:
             tables[name] = str(sql)
-            if not tables[name].startswith("CREATE TABLE"):
-                raise _altered(name, location)
+    version = tables.get("alembic_version")
+    if version is None:
+        raise StartFailed(location.shown, "it has no table alembic_version with its revision")
+    if not version.replace('"', "").startswith("CREATE TABLE alembic_version"):
+        raise _altered("alembic_version", location)
     return tables
 
 
-def refuse_altered(tables: dict[str, str], revision: str, location: Location) -> None:
-    """Raise `StartFailed` where a table is not as the migrations up to the revision made it."""
+def refuse_altered(
+    connection: Connection, tables: dict[str, str], revision: str, location: Location
+) -> None:
+    """Raise `StartFailed` where a table is not as the migrations made it, or a trigger would run.
+
+    SQLite itself shows which would: one on our tables, or on another that goes with them by a
+    foreign key. It is asked only where there is a trigger at all.
+    """
     for name, made in TABLES.get(revision, {}).items():
         sql = tables.get(name, "")
         if sql != made and _as_compared(sql) not in {_as_compared(made), _as_made_here(name)}:
             raise _altered(name, location)
+    if connection.execute(_ANY_TRIGGER).fetchall():
+        for name in _set_off(connection):
+            reason = f"somebody's trigger {name!r} would run with what is written"
+            raise StartFailed(location.shown, reason)
+
+
+def _set_off(connection: Connection) -> Iterator[str]:
+    """Give the triggers that our statements would have run: the notes of EXPLAIN name each."""
+    for statement in _WRITES:
+        unbound = (None,) * statement.count("?")
+        for row in connection.execute(f"EXPLAIN {statement}", unbound).fetchall():
+            if str(row[5]).startswith(_MARK_OF_A_TRIGGER):
+                yield str(row[5]).removeprefix(_MARK_OF_A_TRIGGER)
 
 
 def _as_compared(sql: str) -> str:

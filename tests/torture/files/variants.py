@@ -1,0 +1,74 @@
+"""The library broken on purpose, in the ways that a bad file shows."""
+
+from __future__ import annotations
+
+import os
+import time
+
+from beryl_groups import maintenance, operations, schema, sqlite, tampering
+from beryl_groups.store import Store
+
+
+def lets_errors_through() -> None:
+    """An error of the driver reaches the caller as it is."""
+    Store.translated = lambda self, error: error  # type: ignore[method-assign]
+
+
+def runs_what_lies_in_the_file() -> None:
+    """Triggers run, and nobody looks for them."""
+    sqlite.distrust = lambda connection: None
+    tampering.made_tables = lambda connection, location: {}
+    tampering.refuse_altered = lambda connection, tables, revision, location: None
+
+
+def gives_what_is_no_text() -> None:
+    """A name is given as whatever was read."""
+    operations.texts = lambda names: names
+
+
+def touches_what_it_refuses() -> None:
+    """A file with a log is opened as ours before it is known to be."""
+    schema.refuse_before_it_is_touched = lambda location, busy_timeout: None
+
+
+def finds_nothing_wrong() -> None:
+    """``check`` has nothing to say."""
+    maintenance.problems = lambda connection: []
+
+
+def dies_of_damage() -> None:
+    """A damaged file takes the process along."""
+    sound = sqlite.reason
+
+    def reason(error: Exception) -> str:
+        if sqlite.primary_code(error) == sqlite.driver.SQLITE_CORRUPT:
+            os.abort()
+        return sound(error)
+
+    sqlite.reason = reason
+
+
+def hangs_on_damage() -> None:
+    """A damaged file is looked at for ever."""
+    sound = sqlite.reason
+
+    def reason(error: Exception) -> str:
+        if sqlite.primary_code(error) == sqlite.driver.SQLITE_CORRUPT:
+            time.sleep(10**6)
+        return sound(error)
+
+    sqlite.reason = reason
+
+
+BROKEN = {
+    broken.__name__: broken
+    for broken in (
+        lets_errors_through,
+        runs_what_lies_in_the_file,
+        gives_what_is_no_text,
+        touches_what_it_refuses,
+        finds_nothing_wrong,
+        dies_of_damage,
+        hangs_on_damage,
+    )
+}
