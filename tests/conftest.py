@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import signal
 from typing import TYPE_CHECKING
 
 import pytest
@@ -11,6 +12,11 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from beryl_groups import Groups
+
+# A script that runs the tests in the background has them ignore Ctrl-C, and so would all that they
+# start and interrupt.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture

@@ -121,8 +121,8 @@ def test_user_and_password_come_from_the_url(teams: Groups, scheme: str) -> None
 
 def test_where_nobody_listens_there_is_no_block(scheme: str) -> None:
     """A broker that is not there is a sentence that names it, and an error of this package."""
-    port = free_port()
     with (
+        free_port() as port,
         pytest.raises(SendFailed, match=f"{HOST}:{port}.*refused") as failed,
         connect(url(scheme, port)),
     ):
@@ -242,8 +242,9 @@ def test_a_missing_library_is_told_with_the_way_to_get_it(
     """The sentence names the extra of the package that brings the library."""
     monkeypatch.setitem(sys.modules, LIBRARIES[scheme], None)  # as where it is not installed
     with (
+        free_port() as port,
         pytest.raises(SendFailed, match=rf"pip install 'beryl_groups\[{scheme}\]'"),
-        connect(url(scheme, free_port())),
+        connect(url(scheme, port)),
     ):
         pytest.fail("the block was entered")
 

@@ -76,9 +76,10 @@ def test_redis_has_it_when_the_command_has_ended(team: Path) -> None:
 def test_a_broker_that_is_not_there_is_a_sentence(scheme: str, team: Path) -> None:
     """Where nobody listens, the command fails at once and says where."""
     pytest.importorskip(LIBRARIES[scheme], reason=f"needs the library of {scheme}")
-    port = free_port()
+    with free_port() as port:
+        sentence = refusal("broadcast", team, "team", "e", "--to", url(scheme, port))
 
-    assert f"{HOST}:{port}" in refusal("broadcast", team, "team", "e", "--to", url(scheme, port))
+    assert f"{HOST}:{port}" in sentence
 
 
 @pytest.mark.parametrize("scheme", SCHEMES)
