@@ -187,8 +187,8 @@ def test_a_failure_half_way_is_told_beside_what_was_written(
     reader_is_there: bool, path: Path
 ) -> None:
     """What an export wrote before the file failed is there; a closed pipe makes it no worse."""
-    filled(path, {"a": ["x"], "b": [], "c": []})
-    shell(path, "UPDATE groups SET name = CAST(x'63ff' AS TEXT) WHERE name = 'c'")
+    filled(path, {"a": ["x"], "b": [], "c": [], "d": []})
+    shell(path, "UPDATE groups SET name = CAST(x'64ff' AS TEXT) WHERE name = 'd'")
     reader, writer = os.pipe()
     if not reader_is_there:
         os.close(reader)
@@ -201,7 +201,10 @@ def test_a_failure_half_way_is_told_beside_what_was_written(
     assert errors.count(b"\n") == 1
     if reader_is_there:
         with os.fdopen(reader) as output:
-            assert output.read() == '{"group": "a", "topics": ["x"]}\n'
+            first, *rest = output.read().splitlines()
+        assert first == '{"group": "a", "topics": ["x"]}'
+        # pysqlite3 reads one row ahead.
+        assert rest in ([], ['{"group": "b", "topics": []}'])
 
 
 def on_a_terminal(*arguments: object) -> str:
