@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 import beryl_groups
+from tests.processes import PATIENCE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -27,6 +28,6 @@ def path(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def groups(path: Path) -> Iterator[Groups]:
-    """A handle on a new file."""
-    with beryl_groups.start(path) as handle:
+    """A handle on a new file, on which many may write at once on a slow machine."""
+    with beryl_groups.start(path, busy_timeout=PATIENCE) as handle:
         yield handle

@@ -14,7 +14,7 @@ import pytest
 import beryl_groups
 from beryl_groups import Busy, figures, maintenance
 from tests.commandline import call, filled, in_bash, process, run, terminal
-from tests.processes import PATIENCE, in_thread, shell, wait_until
+from tests.processes import PATIENCE, in_thread, shell, wait_until, wait_until_asleep
 
 if TYPE_CHECKING:
     import subprocess
@@ -119,6 +119,7 @@ def test_ctrl_c_while_waiting_for_input(path: Path, tmp_path: Path) -> None:
     # To open a fifo waits until the command has opened it, too.
     with process("import", path, fifo) as started, fifo.open("wb", buffering=0) as lines:
         lines.write(b'{"group": "team", "topics": []}\n')
+        wait_until_asleep(started.pid)
         interrupt(started)
     assert not path.exists()
 

@@ -46,7 +46,7 @@ def interrupt_at_any_time(path: Path) -> int:
             groups.topics("group")
 
     signal.signal(signal.SIGALRM, interrupt)
-    with beryl_groups.start(path, synchronous="normal") as groups:
+    with beryl_groups.start(path, busy_timeout=PATIENCE, synchronous="normal") as groups:
         groups.create("group")
         groups.create("others")
         workers = [in_thread(partial(write, worker)) for worker in range(2)]
