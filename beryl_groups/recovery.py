@@ -52,7 +52,7 @@ def _is_hot(location: Location) -> bool:
     try:
         sqlite.look(location, 0).close()
     except sqlite.Errors as error:
-        return getattr(error, "sqlite_errorcode", None) == sqlite.READONLY_ROLLBACK
+        return sqlite.primary_code(error) == sqlite.driver.SQLITE_READONLY
     return False
 
 

@@ -49,10 +49,6 @@ _MEANINGS = {
 }
 
 
-_READONLY_DIRECTORY = 1544  # https://www.sqlite.org/rescode.html#readonly_directory
-
-READONLY_ROLLBACK = 776  # https://www.sqlite.org/rescode.html#readonly_rollback
-
 _CONTENDED = {driver.SQLITE_BUSY, driver.SQLITE_LOCKED}
 
 # SQLITE_DBCONFIG_DEFENSIVE, ENABLE_TRIGGER and ENABLE_VIEW:
@@ -101,7 +97,7 @@ def open_connection(
             f"checkpoint_fullfsync = {synchronous != 'off'}",
         )
     except Error as error:
-        if not _lacks_sidecars(error):
+        if not _lacks_sidecars(error, location):
             raise
         return _open_to_read(location, busy_timeout)
     return connection
@@ -134,7 +130,7 @@ def _open_to_read(location: Location, busy_timeout: float) -> Connection:
     try:
         return look(location, busy_timeout)
     except Error as error:
-        if not _lacks_sidecars(error) or location.has_wal():
+        if not _lacks_sidecars(error, location) or location.has_wal():
             raise
     # No sidecar files and no way to make them, so nobody is writing. The next look asks again.
     return _open_settled(location, busy_timeout)
@@ -212,10 +208,13 @@ def watched(connection: Connection, look_up: Callable[[], None]) -> Iterator[Non
         connection.set_progress_handler(None, 0)
 
 
-def _lacks_sidecars(error: Error) -> bool:
+def _lacks_sidecars(error: Error, location: Location) -> bool:
     """Tell whether the files beside one in WAL mode could not be made: the folder is read-only."""
-    code = getattr(error, "sqlite_errorcode", None)
-    return primary_code(error) == driver.SQLITE_CANTOPEN or code == _READONLY_DIRECTORY
+    code = primary_code(error)
+    # That this is READONLY_DIRECTORY and not READONLY_ROLLBACK, pysqlite3 does not tell.
+    return code == driver.SQLITE_CANTOPEN or (
+        code == driver.SQLITE_READONLY and not location.has_journal()
+    )
 
 
 def wait_at_most(connection: Connection, seconds: float) -> None:

@@ -1,17 +1,24 @@
 from __future__ import annotations
 
+import signal
 from typing import TYPE_CHECKING
 
 import pytest
 
 import beryl_groups
 from beryl_groups import sqlite
+from tests.processes import PATIENCE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
     from beryl_groups import Groups
+
+# A script that runs the tests in the background has them ignore Ctrl-C, and so would all that they
+# start and interrupt.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture
@@ -22,8 +29,8 @@ def path(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def groups(path: Path) -> Iterator[Groups]:
-    """A handle on a new file."""
-    with beryl_groups.start(path) as handle:
+    """A handle on a new file, on which many may write at once on a slow machine."""
+    with beryl_groups.start(path, busy_timeout=PATIENCE) as handle:
         yield handle
 
 

@@ -12,14 +12,15 @@ import subprocess
 import threading
 import time
 import traceback
+from collections import Counter
 from concurrent.futures import Future
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from multiprocessing.connection import Connection
     from multiprocessing.context import ForkServerContext
     from multiprocessing.process import BaseProcess
@@ -182,6 +183,37 @@ def open_files() -> list[str]:
         with suppress(FileNotFoundError):
             names.append(os.fspath(descriptor.readlink()))
     return sorted(names)
+
+
+def opened_since(before: list[str]) -> list[str]:
+    """Name what has been opened; what earlier tests have left behind may be closed meanwhile."""
+    return sorted((Counter(open_files()) - Counter(before)).elements())
+
+
+@contextmanager
+def handled(number: int, handler: Callable[..., object]) -> Iterator[None]:
+    """Have another handler of a signal for the length of the block."""
+    before = signal.signal(number, handler)
+    try:
+        yield
+    finally:
+        signal.signal(number, before)
+
+
+def wait_until_asleep(pid: int) -> None:
+    """Wait until the main thread of a process waits for something.
+
+    A signal that comes in the instant before is heard by Python only after the wait.
+    """
+    looks = 0
+
+    def sleeps() -> bool:
+        nonlocal looks
+        _, _, fields = Path(f"/proc/{pid}/stat").read_text().rpartition(") ")
+        looks = looks + 1 if fields.startswith("S") else 0
+        return looks == 10  # and not only for its turn with the interpreter
+
+    wait_until(sleeps)
 
 
 def shell(path: Path, sql: str) -> str:

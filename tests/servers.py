@@ -32,10 +32,15 @@ def find(program: str) -> str | None:
     return shutil.which(program, path=os.pathsep.join([os.environ["PATH"], "/usr/sbin"]))
 
 
-def free_port() -> int:
-    with socket.create_server((HOST, 0)) as listener:
-        port: int = listener.getsockname()[1]
-        return port
+@contextmanager
+def free_port() -> Iterator[int]:
+    """Keep a port from everybody who does not ask for it; a server may listen there, or nobody."""
+    with socket.socket() as taken:
+        if os.name == "posix":  # there it lets a server have the port nevertheless
+            taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        taken.bind((HOST, 0))
+        port: int = taken.getsockname()[1]
+        yield port
 
 
 class Server:
@@ -90,8 +95,7 @@ def running(server: Server) -> Iterator[Server]:
 @contextmanager
 def mosquitto(password: str | None = None) -> Iterator[Server]:
     """Run an MQTT broker; with a password, for the user ``ada`` alone."""
-    port = free_port()
-    with tempfile.TemporaryDirectory() as name:
+    with free_port() as port, tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         server = Server("mosquitto", "-c", "mosquitto.conf", port=port, folder=folder)
         # Started by root it would otherwise become a user who may not read the folder.
@@ -114,8 +118,7 @@ def mosquitto(password: str | None = None) -> Iterator[Server]:
 @contextmanager
 def redis_server(password: str | None = None) -> Iterator[Server]:
     """Run a Redis server, which keeps nothing."""
-    port = free_port()
-    with tempfile.TemporaryDirectory() as name:
+    with free_port() as port, tempfile.TemporaryDirectory() as name:
         command = ["redis-server", "--port", str(port), "--bind", HOST, "--save", ""]
         if password is not None:
             command += ["--requirepass", password]

@@ -14,7 +14,7 @@ import pytest
 import beryl_groups
 from beryl_groups import Busy, figures, maintenance
 from tests.commandline import call, filled, in_bash, process, run, terminal
-from tests.processes import PATIENCE, in_thread, shell, wait_until
+from tests.processes import PATIENCE, in_thread, shell, wait_until, wait_until_asleep
 
 if TYPE_CHECKING:
     import subprocess
@@ -119,6 +119,7 @@ def test_ctrl_c_while_waiting_for_input(path: Path, tmp_path: Path) -> None:
     # To open a fifo waits until the command has opened it, too.
     with process("import", path, fifo) as started, fifo.open("wb", buffering=0) as lines:
         lines.write(b'{"group": "team", "topics": []}\n')
+        wait_until_asleep(started.pid)
         interrupt(started)
     assert not path.exists()
 
@@ -187,8 +188,8 @@ def test_a_failure_half_way_is_told_beside_what_was_written(
     reader_is_there: bool, path: Path
 ) -> None:
     """What an export wrote before the file failed is there; a closed pipe makes it no worse."""
-    filled(path, {"a": ["x"], "b": [], "c": []})
-    shell(path, "UPDATE groups SET name = CAST(x'63ff' AS TEXT) WHERE name = 'c'")
+    filled(path, {"a": ["x"], "b": [], "c": [], "d": []})
+    shell(path, "UPDATE groups SET name = CAST(x'64ff' AS TEXT) WHERE name = 'd'")
     reader, writer = os.pipe()
     if not reader_is_there:
         os.close(reader)
@@ -201,7 +202,10 @@ def test_a_failure_half_way_is_told_beside_what_was_written(
     assert errors.count(b"\n") == 1
     if reader_is_there:
         with os.fdopen(reader) as output:
-            assert output.read() == '{"group": "a", "topics": ["x"]}\n'
+            first, *rest = output.read().splitlines()
+        assert first == '{"group": "a", "topics": ["x"]}'
+        # pysqlite3 reads one row ahead.
+        assert rest in ([], ['{"group": "b", "topics": []}'])
 
 
 def on_a_terminal(*arguments: object) -> str:

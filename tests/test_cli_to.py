@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.commandline import call, filled, misuse, process, refusal, run
-from tests.processes import PATIENCE
+from tests.processes import PATIENCE, wait_until_asleep
 from tests.servers import HOST, MqttSubscriber, Server, free_port, mosquitto, redis_server
 
 if TYPE_CHECKING:
@@ -76,9 +76,10 @@ def test_redis_has_it_when_the_command_has_ended(team: Path) -> None:
 def test_a_broker_that_is_not_there_is_a_sentence(scheme: str, team: Path) -> None:
     """Where nobody listens, the command fails at once and says where."""
     pytest.importorskip(LIBRARIES[scheme], reason=f"needs the library of {scheme}")
-    port = free_port()
+    with free_port() as port:
+        sentence = refusal("broadcast", team, "team", "e", "--to", url(scheme, port))
 
-    assert f"{HOST}:{port}" in refusal("broadcast", team, "team", "e", "--to", url(scheme, port))
+    assert f"{HOST}:{port}" in sentence
 
 
 @pytest.mark.parametrize("scheme", SCHEMES)
@@ -126,6 +127,7 @@ def test_while_a_broker_is_slow_the_database_is_free(scheme: str, team: Path) ->
             connection, _ = silent.accept()
             with connection:
                 assert [each.name for each in team.parent.iterdir()] == [team.name]
+                wait_until_asleep(started.pid)
                 started.send_signal(signal.SIGINT)
                 _, errors = started.communicate(timeout=PATIENCE)
     assert (started.returncode, errors) == (130, b"Interrupted.\n")

@@ -41,12 +41,14 @@ class Halting:
         self._call = call
         self._lines_to_go = line
         self._begin, self._halted, self._go_on = (threading.Event() for _ in range(3))
+        self._halts_or_ends = threading.Event()
         self._future = in_thread(self._run)
 
     def advance(self) -> bool:
         """Go to the line; return False where the call ends, or waits for another, before it."""
         self._begin.set()
-        return self._halted.wait(0.5)
+        self._halts_or_ends.wait(2)
+        return self._halted.is_set()
 
     def finish(self) -> None:
         self._go_on.set()
@@ -60,6 +62,7 @@ class Halting:
             self._call()
         finally:
             sys.settrace(before)
+            self._halts_or_ends.set()
 
     def _trace(self, frame: FrameType, event: str, _argument: object) -> Any:
         if not is_ours(frame):
@@ -68,6 +71,7 @@ class Halting:
             self._lines_to_go -= 1
             if self._lines_to_go == 0:
                 self._halted.set()
+                self._halts_or_ends.set()
                 self._go_on.wait(0.1)
         return self._trace
 

@@ -17,7 +17,7 @@ import pytest
 
 import beryl_groups
 from beryl_groups import Closed, GroupError, StartFailed
-from tests.processes import PATIENCE, Fork, finish, gather, in_thread, together, wait_until
+from tests.processes import PATIENCE, Fork, finish, gather, handled, in_thread, together, wait_until
 from tests.test_fork import CALLS, CALLS_OF_A_HANDLE, make_group, refusals
 
 if TYPE_CHECKING:
@@ -212,14 +212,24 @@ def test_a_fork_interrupted_as_it_waits_harms_nothing(path: Path) -> None:
     """Ctrl-C while a fork waits, which Python reports and goes on, leaves the file refused."""
     with beryl_groups.start(path, busy_timeout=PATIENCE) as groups:
         make_group(groups)
-        forking = threading.get_ident()
+        forking, interrupted = threading.get_ident(), threading.Event()
 
-        def interrupt() -> None:
-            wait_until(lambda: len(groups._store._writer._queue) == 1)
+        def be_interrupted(*_: object) -> None:
+            if not interrupted.is_set():
+                interrupted.set()
+                raise KeyboardInterrupt
+
+        def interrupt() -> bool:
+            # Again and again: one that comes in the instant before the wait is heard after it.
             signal.pthread_kill(forking, signal.SIGINT)
+            return interrupted.is_set()
 
-        with transaction_in_another_thread(groups):
-            interrupting = in_thread(interrupt)
+        def interrupt_the_wait() -> None:
+            wait_until(lambda: len(groups._store._writer._queue) == 1)
+            wait_until(interrupt)
+
+        with handled(signal.SIGINT, be_interrupted), transaction_in_another_thread(groups):
+            interrupting = in_thread(interrupt_the_wait)
             child = Fork(partial(start_is_refused, path))
             interrupting.result(PATIENCE)
             assert "transaction" in child.result()

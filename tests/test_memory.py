@@ -14,7 +14,7 @@ import pytest
 
 import beryl_groups
 from beryl_groups import Groups, StartFailed, location, schema, sqlite
-from tests.processes import PATIENCE, gather, in_thread, open_files, together
+from tests.processes import PATIENCE, gather, in_thread, open_files, opened_since, together
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -98,7 +98,7 @@ def test_nothing_is_left_when_it_is_closed() -> None:
     assert folder.exists()
     groups.close()
     assert not folder.exists()
-    assert open_files() == before
+    assert opened_since(before) == []
     groups.close()
 
 

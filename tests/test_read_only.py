@@ -7,8 +7,14 @@ from typing import TYPE_CHECKING
 import pytest
 
 import beryl_groups
-from beryl_groups import StorageFailed
-from tests.opening import become_nobody, folder_for_all, give_to_nobody, unprivileged
+from beryl_groups import StartFailed, StorageFailed
+from tests.opening import (
+    become_nobody,
+    folder_for_all,
+    give_to_nobody,
+    kill_another_process,
+    unprivileged,
+)
 from tests.processes import PATIENCE, context, finish, start
 
 if TYPE_CHECKING:
@@ -104,6 +110,31 @@ def test_a_file_that_may_be_written_again_is_written(
     current.parent.chmod(0o755)
     current.chmod(0o600)
     assert unprivileged(write, current) == ["late", "team"]
+
+
+def refused(path: Path) -> str:
+    with pytest.raises(StartFailed) as caught:
+        beryl_groups.start(path)
+    return str(caught.value)
+
+
+def test_a_file_is_not_read_past_a_journal_that_may_not_be_played_back(current: Path) -> None:
+    """Half a write of a killed process is never taken for what the file holds."""
+    half_a_write = (
+        "PRAGMA journal_mode = DELETE",
+        "PRAGMA cache_size = 0",
+        "BEGIN IMMEDIATE",
+        "INSERT INTO groups (name) VALUES " + ", ".join(f"('{n:0900}')" for n in range(100)),
+    )
+    kill_another_process(current, *half_a_write)
+    journal = current.with_name("groups.db-journal")
+    assert journal.stat().st_size > 0
+    current.chmod(0o444)
+    journal.chmod(0o444)
+    current.parent.chmod(0o555)
+    before = current.read_bytes(), journal.read_bytes()
+    assert "may only be read" in unprivileged(refused, current)
+    assert (current.read_bytes(), journal.read_bytes()) == before
 
 
 def watch(pipe: Connection, path: Path) -> None:

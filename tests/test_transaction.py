@@ -11,6 +11,7 @@ import pytest
 import beryl_groups
 from beryl_groups import AlreadyExists, Closed, GroupError, Groups, NotFound, StorageFailed
 from tests import processes
+from tests.processes import PATIENCE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -20,7 +21,8 @@ if TYPE_CHECKING:
 @pytest.fixture(params=["file", "memory"])
 def groups(request: pytest.FixtureRequest, path: Path) -> Iterator[Groups]:
     """A handle on a file, and on ":memory:", which has to behave alike."""
-    with beryl_groups.start(path if request.param == "file" else ":memory:") as handle:
+    database = path if request.param == "file" else ":memory:"
+    with beryl_groups.start(database, busy_timeout=PATIENCE) as handle:
         handle.create("team")
         handle.add("team", "a", "b")
         yield handle
@@ -84,10 +86,10 @@ def test_reads_outside_do_not_see_an_open_transaction(groups: Groups) -> None:
             transaction.create("new")
             transaction.add("team", "c")
             assert look() == before
-            assert threads.submit(look).result(timeout=30) == before
+            assert threads.submit(look).result(timeout=PATIENCE) == before
         after = (["new", "team"], frozenset({"a", "b", "c"}), 2)
         assert look() == after
-        assert threads.submit(look).result(timeout=30) == after
+        assert threads.submit(look).result(timeout=PATIENCE) == after
 
 
 def look_from_another_process(path: Path, expected: list[str]) -> None:
@@ -139,10 +141,10 @@ def test_writes_of_other_threads_wait_for_the_end(groups: Groups) -> None:
     with ThreadPoolExecutor(1) as threads:
         with groups.transaction() as transaction:
             waiting = threads.submit(add)
-            assert started.wait(30)
+            assert started.wait(PATIENCE)
             transaction.add("team", "c")
             assert not waiting.done()
-        waiting.result(timeout=30)
+        waiting.result(timeout=PATIENCE)
     assert groups.topics("team") == {"a", "b", "c", "from another thread"}
 
 
@@ -217,5 +219,5 @@ def test_many_threads_in_turn_each_have_their_transaction(groups: Groups) -> Non
     groups.add("counter", "0")
     with ThreadPoolExecutor(8) as threads:
         for done in [threads.submit(increase) for _ in range(8)]:
-            done.result(timeout=60)
+            done.result(timeout=PATIENCE)
     assert groups.topics("counter") == {"80"}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import os
 import shutil
 import socket
 import subprocess
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
     from pathlib import Path
 
-_SECONDS_TO_START = 10
+_SECONDS_TO_START = 60
 
 
 class Redis(Base):
@@ -43,25 +44,28 @@ class Redis(Base):
     @contextmanager
     def served(cls, folder: Path) -> Iterator[str]:
         """Run a server, and give its port."""
-        with socket.socket() as unused:
-            unused.bind(("127.0.0.1", 0))
-            port = str(unused.getsockname()[1])
-        options = {
-            "--port": port,
-            "--bind": "127.0.0.1",
-            "--dir": str(folder),
-            "--appendonly": "yes",
-            "--appendfsync": "always",
-            "--save": "",
-            "--loglevel": "warning",
-        }
-        command = ["redis-server", *(part for option in options.items() for part in option)]
-        with subprocess.Popen(command, stdout=subprocess.DEVNULL) as server:
-            try:
-                _wait_for(port)
-                yield port
-            finally:
-                server.terminate()
+        with socket.socket() as taken:
+            # Nobody gets the port who does not ask for it, and the server may have it all the same.
+            if os.name == "posix":
+                taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            taken.bind(("127.0.0.1", 0))
+            port = str(taken.getsockname()[1])
+            options = {
+                "--port": port,
+                "--bind": "127.0.0.1",
+                "--dir": str(folder),
+                "--appendonly": "yes",
+                "--appendfsync": "always",
+                "--save": "",
+                "--loglevel": "warning",
+            }
+            command = ["redis-server", *(part for option in options.items() for part in option)]
+            with subprocess.Popen(command, stdout=subprocess.DEVNULL) as server:
+                try:
+                    _wait_for(port)
+                    yield port
+                finally:
+                    server.terminate()
 
     def __init__(self, address: str) -> None:
         client: Any = importlib.import_module("redis").Redis
