@@ -45,7 +45,18 @@ class Workshop:
         self._run("pip install -q pyinstaller shiv", folder)
 
     def _run(self, line: str, folder: Path) -> None:
-        subprocess.run(line, shell=True, cwd=folder, env=self._variables, check=True)
+        done = subprocess.run(
+            line,
+            shell=True,
+            cwd=folder,
+            env=self._variables,
+            stderr=subprocess.STDOUT,
+            stdout=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+        if done.returncode != 0:
+            raise SystemExit(f"{line}\n{done.stdout}")
 
     def pack(self, lines: str, away: Path) -> list[str | Path]:
         """Follow these lines, move what they make, and return the command that starts it."""
