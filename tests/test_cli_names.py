@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import beryl_groups
-from beryl_groups.commandline.text import json_text, line_of, name_of
+from beryl_groups.lines import json_text, line_of, name_of
 from tests.commandline import call, refusal, run
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ import shutil
 import subprocess
 import sys
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,41 +24,15 @@ import pytest
 import beryl_groups
 import beryl_groups.channels
 from beryl_groups import Groups, aio
+from tests.documents import FENCED, PACKED, README, ROOT, Block, blocks, files
 from tests.servers import find, mosquitto, redis_server
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from types import ModuleType
 
-ROOT = Path(__file__).parent.parent
-README = ROOT / "README.md"
-
-FENCED = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 AWAITS = re.compile(r"\bawait\b|\basync (with|for)\b")
 COMMAND = re.compile(r"^\$ (.+)\n((?:(?!\$ ).*\n)*)", re.MULTILINE)
-
-
-@dataclass(frozen=True)
-class Block:
-    """What stands between two fences, in which language, line and section it does."""
-
-    language: str
-    text: str
-    line: int
-    section: str
-
-
-def blocks(document: Path) -> list[Block]:
-    text = document.read_text(encoding="utf-8")
-    return [
-        Block(
-            found[1],
-            found[2],
-            text.count("\n", 0, found.start(2)),
-            text[: found.start()].rpartition("\n## ")[2].partition("\n")[0],
-        )
-        for found in FENCED.finditer(text)
-    ]
 
 
 def run_session(test: doctest.DocTest, loop: asyncio.Runner) -> None:
@@ -127,9 +101,12 @@ class Reader:
             test.globs = self.names
             run_session(test, self.loop)
         elif block.language == "python":
-            name = re.match(r"# (\w+\.py)\n", block.text)
-            assert name, f"line {block.line}: neither a session nor a file with its name on top"
-            (self.folder / name[1]).write_text(block.text, encoding="utf-8")
+            assert block.file, (
+                f"line {block.line}: neither a session nor a file with its name on top"
+            )
+            (self.folder / block.file).write_text(block.text, encoding="utf-8")
+        elif block.language == "bash":
+            assert block.section == PACKED, f"line {block.line}: tests.freezing does not run this"
         else:
             assert block.language == "sh", f"line {block.line}: nobody runs this block"
 
@@ -169,7 +146,7 @@ def test_every_file_of_the_readme_is_run() -> None:
     """A script that the README shows is also started by it."""
     text = README.read_text(encoding="utf-8")
 
-    for name in re.findall(r"^```python\n# (\w+\.py)$", text, re.MULTILINE):
+    for name in files(README):
         assert f"\n$ python {name}\n" in text
 
 

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.freezing import app
-from tests.freezing.__main__ import REMEMBERED, ROOT
+from tests.documents import README, ROOT, files
+from tests.freezing.__main__ import APPLICATION, REMEMBERED
 from tests.processes import PATIENCE
 
 
@@ -76,7 +76,7 @@ def test_the_hook_for_pyinstaller_gives_all_that_a_migration_needs(site: Path) -
 
 def test_a_package_in_a_zip_file_migrates_and_remembers(site: Path, tmp_path: Path) -> None:
     """From a zip file, where Alembic's scripts are no files, a database is made and found again."""
-    shutil.copy(app.__file__, site / "__main__.py")
+    (site / "__main__.py").write_text(files(README)[APPLICATION], encoding="utf-8")
     away = tmp_path / "away"
     away.mkdir()
     zipapp.create_archive(site, away / "app.pyz")
@@ -84,4 +84,4 @@ def test_a_package_in_a_zip_file_migrates_and_remembers(site: Path, tmp_path: Pa
     printed = [run("app.pyz", cwd=away, TMPDIR=str(away)) for _ in REMEMBERED]
 
     assert printed == REMEMBERED
-    assert sorted(path.name for path in away.iterdir()) == ["app.pyz", "groups.db"]
+    assert sorted(path.name for path in away.iterdir()) == ["app.pyz", "counter.db"]

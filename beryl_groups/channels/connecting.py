@@ -26,8 +26,8 @@ def connect(url: str, *, timeout: float = 10.0) -> Iterator[Callable[[str, str, 
 
     ``url`` is ``mqtt://host:port`` (sent with QoS 1), ``redis://host:port/0``, both also with
     ``user:password@``, or ``stdout:``, which prints a line ``topic<TAB>event<TAB>payload`` for
-    each call, control characters as JSON escapes them. MQTT and Redis need the package's extra
-    of that name.
+    each call, a name that would break it as a JSON string. MQTT and Redis need the package's
+    extra of that name.
 
     A block that was left without an error has sent everything: the end of it waits until the
     broker has what was sent. `SendFailed` is raised where the broker cannot be reached or does

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
@@ -98,7 +98,9 @@ class _Session:
 
     def close(self) -> None:
         self._client.disconnect()
-        self._client.loop_stop()
+        # A thread that Ctrl-C kept from being started cannot be joined, which must not hide it.
+        with suppress(RuntimeError):
+            self._client.loop_stop()
 
     def _on_connect(self, _client: Client, _data: Any, _flags: Any, answer: Any, _: Any) -> None:
         with self._changed:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 from beryl_groups.channels.errors import SendFailed
@@ -46,6 +46,7 @@ def connected(url: SplitResult, timeout: float) -> Iterator[Callable[[str, str, 
             raise SendFailed(f"{where} cannot be used: {error}") from error
         session = _Session(client, where, timeout)
         try:
+            session.open()
             yield session.send
             session.wait_until_sent()
         finally:
@@ -71,6 +72,8 @@ class _Session:
         self._first_failure: Exception | None = None
         self._ended = False
         self._thread = threading.Thread(target=self._run, name="beryl_groups-redis", daemon=True)
+
+    def open(self) -> None:
         self._thread.start()
 
     def send(self, topic: str, event: str, payload: Any) -> None:
@@ -110,7 +113,9 @@ class _Session:
             self._ended = True
             self._waiting.clear()
             self._changed.notify_all()
-        self._thread.join(self._timeout)
+        # A thread that Ctrl-C kept from being started cannot be joined, which must not hide it.
+        with suppress(RuntimeError):
+            self._thread.join(self._timeout)
 
     def _run(self) -> None:
         while True:

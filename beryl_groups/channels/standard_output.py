@@ -1,20 +1,17 @@
-"""Standard output as a transport: a line for each topic."""
+"""Standard output as a transport: a line for each topic, as the command line writes it."""
 
 from __future__ import annotations
 
-import re
+import sys
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from beryl_groups.channels.text import as_json
+from beryl_groups.lines import is_utf8, json_text, line_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from urllib.parse import SplitResult
-
-# What breaks a line, for one reader or another, or tells a terminal what to do.
-_CONTROL = re.compile("[\0-\x1f\x7f-\x9f\u2028\u2029]")
-_SHORT = {"\b": r"\b", "\t": r"\t", "\n": r"\n", "\f": r"\f", "\r": r"\r"}
 
 
 @contextmanager
@@ -25,7 +22,10 @@ def connected(url: SplitResult, timeout: float) -> Iterator[Callable[[str, str, 
     gone: list[BrokenPipeError] = []
 
     def send(topic: str, event: str, payload: Any) -> None:
-        line = "\t".join(map(one_line, (topic, event, as_json(payload))))
+        as_json(payload)  # what the brokers would not get is refused here, too
+        encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
+        shown = json_text(payload, ascii_only=not is_utf8(encoding))
+        line = f"{line_of(topic, encoding)}\t{line_of(event, encoding)}\t{shown}"
         if gone:  # once is enough: there is nobody to tell
             return
         try:
@@ -36,12 +36,3 @@ def connected(url: SplitResult, timeout: float) -> Iterator[Callable[[str, str, 
     yield send
     if gone:
         raise gone[0]
-
-
-def one_line(text: str) -> str:
-    r"""Return the text with its control characters as JSON escapes them.
-
-    >>> print(one_line("a\tb\x1b[m"))
-    a\tb\u001b[m
-    """
-    return _CONTROL.sub(lambda found: _SHORT.get(found[0], f"\\u{ord(found[0]):04x}"), text)

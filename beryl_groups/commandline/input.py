@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, BinaryIO
 
 import click
 
-from beryl_groups.commandline.text import name_of, sentence
+from beryl_groups.commandline.text import sentence
 from beryl_groups.errors import InvalidName
+from beryl_groups.lines import name_of
 from beryl_groups.names import check_name
 
 if TYPE_CHECKING:

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from beryl_groups.commandline.text import is_utf8, json_text, line_of, sentence
+from beryl_groups.commandline.text import sentence
+from beryl_groups.lines import is_utf8, json_text, line_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -10,8 +10,8 @@ from click.shell_completion import CompletionItem
 
 from beryl_groups import figures
 from beryl_groups.commandline.database import reading
-from beryl_groups.commandline.text import is_bare
 from beryl_groups.errors import GroupError
+from beryl_groups.lines import is_bare
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable

@@ -1,7 +1,7 @@
-"""Pack an application in each way, take its environment away, and run it twice.
+"""Pack an application in each way of the README, take its environment away, and run it twice.
 
-``python -m tests.freezing`` does so from a wheel and from an editable installation. It needs pip
-to reach an index of packages, for PyInstaller and shiv.
+``python -m tests.freezing`` does so from a wheel, and with PyInstaller from an editable
+installation, too. It has pip fetch PyInstaller and shiv.
 """
 
 from __future__ import annotations
@@ -13,69 +13,87 @@ import sys
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-ROOT = Path(__file__).parent.parent.parent
-SOURCES = ("pyproject.toml", "README.md", "LICENSE", "beryl_groups", "migrations")
+from tests.documents import PACKED, README, ROOT, blocks, files
+
+APPLICATION = "counter.py"
 REMEMBERED = ["run:1 remembered None\n", "run:1 remembered None\nrun:2 remembered None\n"]
+SOURCES = ("pyproject.toml", "README.md", "LICENSE", "beryl_groups", "migrations")
 
 
 class Workshop:
     """A folder with a virtual environment in which the package is installed."""
 
     def __init__(self, folder: Path, *, editable: bool) -> None:
-        self.folder = folder
-        self.source = folder / "source"
-        self._copy_sources()
-        self.programs = folder / "environment" / ("Scripts" if os.name == "nt" else "bin")
-        run(sys.executable, "-m", "venv", folder / "environment")
-        self.run("python", "-m", "pip", "wheel", "-q", "--no-deps", "-w", folder, self.source)
-        (self.wheel,) = folder.glob("*.whl")
-        package = (
-            ["-e", self.source, "--config-settings", "editable_mode=strict"]
-            if editable
-            else [self.wheel]
+        self._folder = folder
+        source = folder / "source"
+        copy_sources(source)
+        environment = folder / "environment"
+        subprocess.run([sys.executable, "-m", "venv", environment], check=True)
+        programs = environment / ("Scripts" if os.name == "nt" else "bin")
+        path = os.pathsep.join([str(programs), os.environ["PATH"]])
+        self._variables = {**os.environ, "PATH": path}
+        self._run(f"pip wheel -q --no-deps -w {folder} {source}", folder)
+        if editable:
+            self._run(f"pip install -q -e {source} --config-settings editable_mode=strict", folder)
+        # From here on what is called beryl_groups is that wheel, and nothing from an index.
+        (wheel,) = folder.glob("*.whl")
+        constraints = folder / "constraints.txt"
+        constraints.write_text(f"beryl_groups @ {wheel.as_uri()}\n", encoding="utf-8")
+        if not editable:
+            self._variables["PIP_CONSTRAINT"] = str(constraints)
+            self._run("pip install -q beryl_groups", folder)
+        self._run("pip install -q pyinstaller shiv", folder)
+
+    def _run(self, line: str, folder: Path) -> None:
+        done = subprocess.run(
+            line,
+            shell=True,
+            cwd=folder,
+            env=self._variables,
+            stderr=subprocess.STDOUT,
+            stdout=subprocess.PIPE,
+            text=True,
+            check=False,
         )
-        self.run("python", "-m", "pip", "install", "-q", *package, "pyinstaller", "shiv")
+        if done.returncode != 0:
+            raise SystemExit(f"{line}\n{done.stdout}")
 
-    def _copy_sources(self) -> None:
-        self.source.mkdir()
-        for name in SOURCES:
-            if (ROOT / name).is_dir():
-                ignored = shutil.ignore_patterns("__pycache__")
-                shutil.copytree(ROOT / name, self.source / name, ignore=ignored)
-            else:
-                shutil.copy(ROOT / name, self.source)
-        shutil.copy(ROOT / "tests" / "freezing" / "app.py", self.folder)
-
-    def run(self, program: str, *arguments: str | Path) -> None:
-        run(self.programs / program, *arguments, cwd=self.folder)
-
-    def freeze(self, kind: str) -> None:
-        self.run("pyinstaller", "--log-level", "ERROR", "--noconfirm", kind, "app.py")
-
-    def make_shiv(self, target: Path) -> None:
-        (self.folder / "shiv").mkdir()
-        shutil.copy(self.folder / "app.py", self.folder / "shiv")
-        self.run(
-            "shiv", "-q", "--site-packages", "shiv", "-e", "app:main", "-o", target, self.wheel
-        )
-
-    def make_zipapp(self, target: Path) -> None:
-        self.run("python", "-m", "pip", "install", "-q", "--target", "zipapp", self.wheel)
-        shutil.copy(self.folder / "app.py", self.folder / "zipapp" / "__main__.py")
-        self.run("python", "-m", "zipapp", "zipapp", "-o", target)
+    def pack(self, lines: str, away: Path) -> list[str | Path]:
+        """Follow these lines, move what they make, and return the command that starts it."""
+        with TemporaryDirectory(dir=self._folder) as name:
+            folder = Path(name)
+            (folder / APPLICATION).write_text(files(README)[APPLICATION], encoding="utf-8")
+            for line in lines.splitlines():
+                self._run(line, folder)
+            made = folder / "counter.pyz"
+            if made.exists():
+                shutil.move(made, away)
+                # The Python of the system, without what is installed there.
+                python = getattr(sys, "_base_executable", sys.executable)
+                return [python, "-I", "-S", away / "counter.pyz"]
+            (program,) = (folder / "dist").iterdir()
+            shutil.move(program, away)
+            moved = away / program.name
+            return [moved / program.name if moved.is_dir() else moved]
 
 
-def run(*command: str | Path, cwd: Path | None = None) -> None:
-    subprocess.run([*map(str, command)], cwd=cwd, check=True)
+def copy_sources(target: Path) -> None:
+    target.mkdir(parents=True)
+    for name in SOURCES:
+        if (ROOT / name).is_dir():
+            ignored = shutil.ignore_patterns("__pycache__")
+            shutil.copytree(ROOT / name, target / name, ignore=ignored)
+        else:
+            shutil.copy(ROOT / name, target)
 
 
 def remembers(command: list[str | Path], folder: Path) -> bool:
     """Run it twice, with nothing in its environment, and tell whether it found its groups."""
-    environment = {name: os.environ[name] for name in ("SYSTEMROOT",) if name in os.environ}
-    environment["SHIV_ROOT"] = str(folder / "unpacked")
+    kept = {name: os.environ[name] for name in ("SYSTEMROOT",) if name in os.environ}
+    variables = {**kept, "SHIV_ROOT": str(folder / "shiv")}
     for expected in REMEMBERED:
         done = subprocess.run(
-            command, cwd=folder, env=environment, capture_output=True, text=True, check=False
+            command, cwd=folder, env=variables, capture_output=True, text=True, check=False
         )
         if (done.returncode, done.stdout, done.stderr) != (0, expected, ""):
             print(done.stdout, done.stderr, sep="")
@@ -83,37 +101,34 @@ def remembers(command: list[str | Path], folder: Path) -> bool:
     return True
 
 
-def pack(workshop: Workshop, away: Path, *, editable: bool) -> dict[str, list[str | Path]]:
-    """Make the applications, each in an empty folder, and return the commands that start them."""
-    # The Python of the system, without what is installed there.
-    python = (Path(getattr(sys, "_base_executable", sys.executable)), "-I", "-S")
-    commands: dict[str, list[str | Path]] = {}
-    for kind in ("--onedir", "--onefile"):
-        workshop.freeze(kind)
-        shutil.move(workshop.folder / "dist", away / kind)
-        inside = "app/app" if kind == "--onedir" else "app"
-        commands[f"pyinstaller {kind}"] = [away / kind / inside]
-    if not editable:
-        for name, make in (("shiv", workshop.make_shiv), ("zipapp", workshop.make_zipapp)):
-            (away / name).mkdir()
-            make(away / name / "app.pyz")
-            commands[name] = [*python, away / name / "app.pyz"]
-    return commands
+def attempt(*, editable: bool) -> int:
+    """Pack in each way, and return how many applications do not remember."""
+    ways = [
+        block.text.strip()
+        for block in blocks(README)
+        if (block.section, block.language) == (PACKED, "bash")
+    ]
+    if editable:
+        ways = [lines for lines in ways if lines.startswith("pyinstaller ")]
+    faults = 0
+    with TemporaryDirectory() as name, TemporaryDirectory() as elsewhere:
+        workshop = Workshop(Path(name) / "workshop", editable=editable)
+        commands = {}
+        for number, lines in enumerate(ways):
+            away = Path(elsewhere, str(number))
+            away.mkdir()
+            commands[lines] = (workshop.pack(lines, away), away)
+        shutil.rmtree(Path(name) / "workshop")
+        for lines, (command, away) in commands.items():
+            well = remembers(command, away)
+            faults += not well
+            source = "an editable installation" if editable else "a wheel"
+            print(f"from {source}: {lines}\n    {'well' if well else 'FAULT'}", flush=True)
+    return faults
 
 
 def main() -> int:
-    faults = 0
-    for editable in (False, True):
-        with TemporaryDirectory() as name, TemporaryDirectory() as elsewhere:
-            away = Path(elsewhere)
-            commands = pack(Workshop(Path(name), editable=editable), away, editable=editable)
-            shutil.rmtree(name)  # neither the environment nor the sources are there any more
-            Path(name).mkdir()
-            for kind, command in commands.items():
-                found = remembers(command, Path(command[-1]).parent)
-                faults += not found
-                source = "an editable installation" if editable else "a wheel"
-                print(f"{kind} from {source}: {'well' if found else 'FAULT'}", flush=True)
+    faults = attempt(editable=False) + attempt(editable=True)
     print(f"{faults} faults")
     return 1 if faults else 0
 

@@ -1,0 +1,48 @@
+"""What the documents of the project show: their fenced blocks."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).parent.parent
+README = ROOT / "README.md"
+PACKED = "Frozen applications"
+"""The section whose commands ``tests.freezing`` runs, as they take long."""
+
+FENCED = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+
+
+@dataclass(frozen=True)
+class Block:
+    """What stands between two fences, in which language, line and section it does."""
+
+    language: str
+    text: str
+    line: int
+    section: str
+
+    @property
+    def file(self) -> str:
+        """Name the file that it is, if it is one."""
+        name = re.match(r"# (\w+\.py)\n", self.text)
+        return name[1] if name and self.language == "python" else ""
+
+
+def blocks(document: Path) -> list[Block]:
+    text = document.read_text(encoding="utf-8")
+    return [
+        Block(
+            found[1],
+            found[2],
+            text.count("\n", 0, found.start(2)),
+            text[: found.start()].rpartition("\n## ")[2].partition("\n")[0],
+        )
+        for found in FENCED.finditer(text)
+    ]
+
+
+def files(document: Path) -> dict[str, str]:
+    """Return the files that the document shows, by their names."""
+    return {block.file: block.text for block in blocks(document) if block.file}

@@ -1,0 +1,1 @@
+"""Complete applications, to read and to begin from; the tests run them."""
