@@ -6,13 +6,18 @@ import os
 import sys
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from sqlalchemy import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
 from beryl_groups.errors import StartFailed
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 MEMORY = ":memory:"
 
@@ -25,11 +30,11 @@ class Location:
 
     shown: str
     path: str
-    folder_to_remove: str | None = None
+    remove_folder: Callable[[], object] | None = None
 
     @property
     def in_memory(self) -> bool:
-        return self.folder_to_remove is not None
+        return self.remove_folder is not None
 
     def has_wal(self) -> bool:
         return os.access(self._sidecar("-wal"), os.F_OK)
@@ -105,10 +110,8 @@ class Location:
 
     def remove(self) -> None:
         """Remove what ``":memory:"`` left; a file that was asked for stays."""
-        if self.folder_to_remove is not None:
-            import shutil  # noqa: PLC0415 - few programs need it
-
-            shutil.rmtree(self.folder_to_remove, ignore_errors=True)
+        if self.remove_folder is not None:
+            self.remove_folder()
 
 
 def absolute(path: str) -> str:
@@ -175,7 +178,10 @@ def _memory() -> Location:
     is open. A file in memory (or in the folder for temporary files, where the system has no
     such thing) behaves as every other database does.
     """
-    import tempfile  # noqa: PLC0415 - few programs need it
+    # Few programs need them. Not where the folder is removed: a handle that was forgotten may be
+    # the last to go when the interpreter ends, and then nothing can be imported any more.
+    import shutil  # noqa: PLC0415
+    import tempfile  # noqa: PLC0415
 
     try:
         shared = os.access(_SHARED_MEMORY, os.W_OK | os.X_OK)
@@ -183,7 +189,8 @@ def _memory() -> Location:
         Path(folder).chmod(0o700)  # whatever the umask took away
     except OSError as error:
         raise StartFailed(MEMORY, _reason(error)) from error
-    return Location(MEMORY, str(Path(folder) / "groups.db"), folder_to_remove=folder)
+    remove_folder = partial(shutil.rmtree, folder, ignore_errors=True)
+    return Location(MEMORY, str(Path(folder) / "groups.db"), remove_folder)
 
 
 def _reason(error: Exception) -> str:
