@@ -185,8 +185,9 @@ class AsyncGroups(AsyncGroupMethods):
     async def close(self) -> None:
         """Close the handle; later calls raise `Closed`. To close it twice is fine.
 
-        A call that waits raises `Closed`; one that is being carried out, or a transaction that
-        is open, ends as it would have. It may be called on any event loop.
+        A call that waits raises `Closed`; one that is being carried out ends first, as it would
+        have. A transaction that is open goes on to the end of its block. It may be called on any
+        event loop.
 
         >>> handle = await aio.start(":memory:")
         >>> await handle.close()
