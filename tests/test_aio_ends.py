@@ -273,6 +273,39 @@ def test_ctrl_c_ends_a_program_whose_tasks_write(path: Path, kind: str) -> None:
         assert groups.check() == []
 
 
+OUTLIVING = """
+import asyncio, sys, threading
+from beryl_groups import GroupError, aio
+
+async def main():
+    async with aio.start(sys.argv[1]) as groups:
+        await groups.create("in time")
+        started.set()
+        while threading.main_thread().is_alive():
+            await asyncio.sleep(0.001)
+        for call in (groups.create("late"), groups.groups_of("late"), groups.backup("x")):
+            try:
+                await call
+            except (GroupError, RuntimeError) as error:
+                print(f"{type(error).__name__}: {error}")
+
+started = threading.Event()
+threading.Thread(target=lambda: asyncio.run(main())).start()
+started.wait()
+"""
+
+
+def test_a_loop_that_outlives_the_main_thread_is_refused_and_closes(path: Path) -> None:
+    """Python starts no work in threads then: calls raise, none hangs, and close() works."""
+    done = run_program(OUTLIVING, str(path))
+    assert (done.returncode, done.stderr) == (0, "")
+    first, *others = done.stdout.splitlines()
+    assert first.startswith("Closed: Nothing is written any more: cannot schedule new futures")
+    assert [each.partition(":")[0] for each in others] == ["RuntimeError"] * 2
+    with beryl_groups.start(path) as groups:
+        assert list(groups) == ["in time"]
+
+
 def in_child(groups: AsyncGroups) -> dict[str, str]:
     """Tell how each call is refused, on an event loop of the child's own."""
 

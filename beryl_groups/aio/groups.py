@@ -199,7 +199,12 @@ class AsyncGroups(AsyncGroupMethods):
         running_loop()
         if not self._store.abandoned:
             self._store.closed = self._store.closed or _CLOSED
-            await own_thread(self._close).result_or_end()
+            try:
+                job = own_thread(self._close)
+            except RuntimeError:  # the interpreter is about to end, and starts no thread any more
+                self._close()
+            else:
+                await job.result_or_end()
 
     def _close(self) -> None:
         carried_out = self._turns.close()
