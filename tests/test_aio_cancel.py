@@ -305,7 +305,7 @@ def test_a_check_that_is_cancelled_ends(path: Path) -> None:
             await groups.add("group", *(f"{number}" for number in range(50_000)))
             threads = threading.active_count()
             checking = asyncio.create_task(groups.check())
-            await loops.until(lambda: threading.active_count() > threads)
+            await loops.until(lambda: threading.active_count() > threads or checking.done())
             checking.cancel()
             await loops.outcomes(checking)
             await loops.until(lambda: threading.active_count() <= threads)

@@ -115,15 +115,18 @@ class AsyncGroups(AsyncGroupMethods):
             yield transaction
             await Job(thread, partial(block.__exit__, None, None, None)).result_or_end()
         except BaseException as error:
-            # Nobody waits for the end of it, for a task that is cancelled should not. It gets an
-            # error of its own, for this one is on its way to the caller meanwhile.
+            # It is undone with an error of its own, for a task that is cancelled does not wait for
+            # the end of it: this one is on its way to the caller meanwhile.
             turn.owner = None
             failed = isinstance(error, StorageFailed)
             cause = StorageFailed(str(error)) if failed else UndoneError()
             try:
-                thread.submit(undo, cause)
-            except RuntimeError:  # the interpreter is about to end
+                undoing = Job(thread, partial(undo, cause))
+            except RuntimeError:  # the interpreter is about to end, or the loop has
                 undo(cause)
+            else:
+                if isinstance(error, Exception):
+                    await undoing.result_or_end()
             raise
         self._turns.end(turn)
         for deliver in transaction.deliveries:
