@@ -222,6 +222,8 @@ class Cache:
         if not connection.lasting:
             self._connections.close_connection(connection)
             return False
+        # A look that would have to wait is none: whoever asks goes to the file then.
+        sqlite.wait_at_most(connection, 0)
         # Each connection counts from the same number: its versions are told from those before.
         self._version_zero += _VERSIONS_OF_A_CONNECTION
         self._ask = connection.cursor().execute

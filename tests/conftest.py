@@ -7,6 +7,7 @@ import pytest
 
 import beryl_groups
 from beryl_groups import sqlite
+from tests import loops
 from tests.processes import PATIENCE
 
 if TYPE_CHECKING:
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from beryl_groups import Groups
+    from tests.loops import Run
 
 # A script that runs the tests in the background has them ignore Ctrl-C, and so would all that they
 # start and interrupt.
@@ -38,3 +40,9 @@ def groups(path: Path) -> Iterator[Groups]:
 def triggers_run(monkeypatch: pytest.MonkeyPatch) -> None:
     """Have triggers run, which no handle lets them: to a test they are storage that refuses."""
     monkeypatch.setattr(sqlite, "distrust", lambda connection: None)
+
+
+@pytest.fixture(params=loops.KINDS)
+def run(request: pytest.FixtureRequest) -> Run:
+    """Run a coroutine on a new event loop, of each kind."""
+    return request.param  # type: ignore[no-any-return]

@@ -274,6 +274,7 @@ def test_a_closed_handle_is_forgotten_in_silence(path: Path) -> None:
 
 FORGETFUL = """
 import beryl_groups
+def keeps_the_names_of_this_program_until_nothing_can_be_imported(): ...
 groups = beryl_groups.start(":memory:")
 groups.create("group")
 print(groups._store.location.path)

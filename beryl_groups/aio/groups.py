@@ -115,15 +115,18 @@ class AsyncGroups(AsyncGroupMethods):
             yield transaction
             await Job(thread, partial(block.__exit__, None, None, None)).result_or_end()
         except BaseException as error:
-            # Nobody waits for the end of it, for a task that is cancelled should not. It gets an
-            # error of its own, for this one is on its way to the caller meanwhile.
+            # It is undone with an error of its own, for a task that is cancelled does not wait for
+            # the end of it: this one is on its way to the caller meanwhile.
             turn.owner = None
             failed = isinstance(error, StorageFailed)
             cause = StorageFailed(str(error)) if failed else UndoneError()
             try:
-                thread.submit(undo, cause)
-            except RuntimeError:  # the interpreter is about to end
+                undoing = Job(thread, partial(undo, cause))
+            except RuntimeError:  # the interpreter is about to end, or the loop has
                 undo(cause)
+            else:
+                if isinstance(error, Exception):
+                    await undoing.result_or_end()
             raise
         self._turns.end(turn)
         for deliver in transaction.deliveries:
@@ -185,8 +188,9 @@ class AsyncGroups(AsyncGroupMethods):
     async def close(self) -> None:
         """Close the handle; later calls raise `Closed`. To close it twice is fine.
 
-        A call that waits raises `Closed`; one that is being carried out, or a transaction that
-        is open, ends as it would have. It may be called on any event loop.
+        A call that waits raises `Closed`; one that is being carried out ends first, as it would
+        have. A transaction that is open goes on to the end of its block. It may be called on any
+        event loop.
 
         >>> handle = await aio.start(":memory:")
         >>> await handle.close()
@@ -198,7 +202,12 @@ class AsyncGroups(AsyncGroupMethods):
         running_loop()
         if not self._store.abandoned:
             self._store.closed = self._store.closed or _CLOSED
-            await own_thread(self._close).result_or_end()
+            try:
+                job = own_thread(self._close)
+            except RuntimeError:  # the interpreter is about to end, and starts no thread any more
+                self._close()
+            else:
+                await job.result_or_end()
 
     def _close(self) -> None:
         carried_out = self._turns.close()

@@ -8,7 +8,7 @@ to its end, and the thread is free between its steps.
 Invariants:
 
 - The queue and the turn belong to the thread of the event loop, and no lock guards them.
-- What waits is carried out or withdrawn, and never both: whichever claims it first (`Waiting`).
+- What waits is carried out or withdrawn, and never both: whichever claims it first.
 - A task returns only after the commit that holds its call, or with the error of its own call.
 - `_go_on` may be called at any time and any number of times. A turn is over when `over` says so,
   which the thread may set; the loop is only told to look.
@@ -29,7 +29,7 @@ from beryl_groups.calls import Call
 from beryl_groups.errors import Busy, Closed, GroupError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
     from concurrent.futures import Future
 
     from beryl_groups.cache import Touched
@@ -40,26 +40,22 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 
-class Waiting:
-    """A call of a task, from the moment it is asked for to its outcome."""
+class TaskCall(Call[T]):
+    """A write that a task asks for, from the moment it waits for its turn to its outcome."""
 
     def __init__(
         self,
-        call: Call[Any],
-        touched: Callable[[], Sequence[Touched]],
+        work: Callable[[Connection], T] | None,
+        may_touch: Callable[[], Iterable[Touched]],
+        busy_timeout: float,
         loop: asyncio.AbstractEventLoop,
     ) -> None:
-        self.call = call
-        self.touched = touched
+        super().__init__(work, (), busy_timeout, waited=True)
+        self.may_touch = may_touch
         self.task = asyncio.current_task(loop)
         self.woken = loop.create_future()
         self._claim = threading.Lock()
         self._begun = False
-
-    @property
-    def alone(self) -> bool:
-        """Whether it shares its turn with nobody."""
-        return self.call.work is None
 
     def begin(self) -> bool:
         """Claim it for the thread, which may come back to it; False where it was withdrawn."""
@@ -71,13 +67,13 @@ class Waiting:
         """Have it never be carried out; False where it is or was."""
         return self._claim.acquire(blocking=False)
 
-    def answer(self, error: Exception) -> None:
-        """Give it an error without carrying it out, unless it is withdrawn."""
+    def refuse(self, error: Exception) -> None:
+        """Give it an error in place of its turn, unless it is withdrawn."""
         if self.withdraw():
-            self.call.answer(error)
-            self.wake()
+            self.answer(error)
+            self.notify()
 
-    def wake(self) -> None:
+    def notify(self) -> None:
         if not self.woken.done():
             self.woken.set_result(None)
 
@@ -88,7 +84,9 @@ class Turn:
     The task that owns it is inside of its block; a block that was left may still be undone.
     """
 
-    def __init__(self, batch: Sequence[Waiting], owner: asyncio.Task[Any] | None = None) -> None:
+    def __init__(
+        self, batch: Sequence[TaskCall[Any]], owner: asyncio.Task[Any] | None = None
+    ) -> None:
         self.batch = batch
         self.owner = owner
         self.over = False
@@ -101,7 +99,7 @@ class Turns:
         self.thread = ThreadPoolExecutor(1, "beryl_groups-writes")
         self._store = store
         self._loop = asyncio.get_running_loop()
-        self._queue: deque[Waiting] = deque()
+        self._queue: deque[TaskCall[Any]] = deque()
         self._turn: Turn | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._closed = False
@@ -110,38 +108,38 @@ class Turns:
         self, operation: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs
     ) -> T:
         """Have an operation carried out, and return when it is committed."""
-        waiting = self._enqueue(
+        call = self._enqueue(
             lambda connection: operation(connection, *args, **kwargs),
             partial(operations.touched, operation, args),
         )
         try:
-            while not waiting.call.done:
-                await waiting.woken
+            while not call.done:
+                await call.woken
         except asyncio.CancelledError:
-            while not (waiting.withdraw() or waiting.call.done):
-                waiting.woken = self._loop.create_future()
+            while not (call.withdraw() or call.done):
+                call.woken = self._loop.create_future()
                 with suppress(asyncio.CancelledError):
-                    await waiting.woken
+                    await call.woken
             raise
         finally:
-            waiting.withdraw()
-        return waiting.call.outcome()  # type: ignore[no-any-return]
+            call.withdraw()
+        return call.outcome()  # type: ignore[no-any-return]
 
     async def take(self) -> tuple[Turn, Call[None]]:
         """Wait for a turn alone, and return it with the call that has waited for it."""
-        waiting = self._enqueue(None, list)
+        call: TaskCall[None] = self._enqueue(None, tuple)
         try:
-            await waiting.woken
-            if (turn := self._turn) is None or waiting not in turn.batch:
-                waiting.call.outcome()
+            await call.woken
+            if (turn := self._turn) is None or call not in turn.batch:
+                call.outcome()
                 raise Closed("The handle has been closed.")
         except BaseException:
-            if self._turn is not None and waiting in self._turn.batch:
+            if self._turn is not None and call in self._turn.batch:
                 self.end(self._turn)
             raise
         finally:
-            waiting.withdraw()
-        return turn, waiting.call
+            call.withdraw()
+        return turn, call
 
     def end(self, turn: Turn) -> None:
         """Say that a turn is over; any thread may."""
@@ -163,58 +161,67 @@ class Turns:
         return begun
 
     def _enqueue(
-        self, work: Callable[[Connection], object] | None, touched: Callable[[], Sequence[Touched]]
-    ) -> Waiting:
-        call = Call(work, (), self._store.busy_timeout, waited=True)
-        waiting = Waiting(call, touched, self._loop)
+        self, work: Callable[[Connection], T] | None, may_touch: Callable[[], Iterable[Touched]]
+    ) -> TaskCall[T]:
+        call = TaskCall(work, may_touch, self._store.busy_timeout, self._loop)
         turn = self._turn
-        if turn is not None and turn.owner is not None and turn.owner is waiting.task:
+        if turn is not None and turn.owner is not None and turn.owner is call.task:
             raise GroupError(
                 "This task has a transaction open, and a write beside it would wait for "
                 "itself: write through the object that transaction() gave, or after its block."
             )
-        self._queue.append(waiting)
+        self._queue.append(call)
         # Not at once: the other tasks that are about to run may have something for the same turn.
         self._loop.call_soon(self._go_on)
-        return waiting
+        return call
 
     def _go_on(self) -> None:
         """End a turn that is over, and give the next one to those who wait the longest."""
         if self._turn is not None and self._turn.over:
-            for waiting in self._turn.batch:
-                waiting.wake()
+            for call in self._turn.batch:
+                call.notify()
             self._turn = None
         if self._closed:
-            while self._queue:
-                self._queue.popleft().answer(Closed(self._store.closed or ""))
+            self._refuse(self._queue, Closed(self._store.closed or ""))
+            self._queue.clear()
             if self._turn is None:
                 self.thread.shutdown(wait=False)
         if self._turn is None and self._queue:
-            self._turn = self._next_turn()
-            if self._turn is not None and not self._turn.batch[0].alone:
-                self.thread.submit(self._carry_out, self._turn)
+            self._next_turn()
         if self._queue and self._timer is None:
             # The first to come is the first to have waited for too long.
-            self._timer = self._loop.call_later(self._queue[0].call.time_left(), self._time_out)
+            self._timer = self._loop.call_later(self._queue[0].time_left(), self._time_out)
 
     def _time_out(self) -> None:
         self._timer = None
-        while self._queue and self._queue[0].call.time_left() <= 0:
-            self._queue.popleft().answer(self._store.busy())
+        while self._queue and self._queue[0].time_left() <= 0:
+            self._queue.popleft().refuse(self._store.busy())
         self._go_on()
 
-    def _next_turn(self) -> Turn | None:
-        batch: list[Waiting] = []
-        while self._queue and not (batch and self._queue[0].alone):
-            waiting = self._queue.popleft()
-            if waiting.woken.done():
+    def _next_turn(self) -> None:
+        batch: list[TaskCall[Any]] = []
+        while self._queue and not (batch and self._queue[0].work is None):
+            call = self._queue.popleft()
+            if call.woken.done():
                 continue
-            if not waiting.alone:
-                batch.append(waiting)
-            elif waiting.begin():
-                waiting.wake()
-                return Turn([waiting], waiting.task)
-        return Turn(batch) if batch else None
+            if call.work is not None:
+                batch.append(call)
+            elif call.begin():
+                self._turn = Turn([call], call.task)
+                call.notify()
+                return
+        if batch:
+            self._turn = Turn(batch)
+            try:
+                self.thread.submit(self._carry_out, self._turn)
+            except RuntimeError as error:
+                self._turn = None
+                self._refuse(batch, Closed(f"Nothing is written any more: {error}."))
+
+    @staticmethod
+    def _refuse(calls: Iterable[TaskCall[Any]], error: Exception) -> None:
+        for call in calls:
+            call.refuse(error)
 
     def _carry_out(self, turn: Turn) -> None:
         """Do all calls of a turn; this is the thread's."""
@@ -223,32 +230,32 @@ class Turns:
         finally:
             self.end(turn)
 
-    def _carry_out_together(self, batch: Sequence[Waiting]) -> None:
+    def _carry_out_together(self, batch: Sequence[TaskCall[Any]]) -> None:
         while batch:
             first = batch[0]
-            touched = {answer for each in batch for answer in each.touched()}
+            touched = {answer for call in batch for answer in call.may_touch()}
             work = partial(_attempt_each, batch)
             try:
-                self._store.run(Call(work, touched, first.call.time_left(), waited=True))
+                self._store.run(Call(work, touched, first.time_left(), waited=True))
             except Busy as error:
                 first.begin()
-                first.call.answer(error)
+                first.answer(error)
                 batch = batch[1:]  # the others may have some time left
             except Exception as error:  # noqa: BLE001 - it becomes the answer of a caller
                 if len(batch) > 1:
-                    for each in batch:
-                        self._carry_out_together([each])
+                    for call in batch:
+                        self._carry_out_together([call])
                 else:
                     first.begin()
-                    first.call.answer(error)
+                    first.answer(error)
                 return
             else:
-                for each in batch:
-                    each.call.done = True
+                for call in batch:
+                    call.done = True
                 return
 
 
-def _attempt_each(batch: Sequence[Waiting], connection: Connection) -> None:
-    for each in batch:
-        if each.begin():
-            each.call.attempt(connection)
+def _attempt_each(batch: Sequence[TaskCall[Any]], connection: Connection) -> None:
+    for call in batch:
+        if call.begin():
+            call.attempt(connection)
