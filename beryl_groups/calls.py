@@ -25,13 +25,10 @@ class Call(Generic[T]):
         work: Callable[[Connection], T] | None,
         touched: Iterable[Touched],
         busy_timeout: float,
-        *,
-        waited: bool = False,
     ) -> None:
         self.work = work
         self.touched = touched
         self.deadline = time.monotonic() + busy_timeout
-        self.waited = waited
         self.thread = threading.get_ident()
         self.wake: threading.Lock | None = None
         self.done = False

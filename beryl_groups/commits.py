@@ -134,7 +134,7 @@ class Writer:
             if self._leader is None:
                 self._leader = call
                 return True
-            call.waited, call.wake = True, threading.Lock()
+            call.wake = threading.Lock()
             call.wake.acquire()
             self._queue.append(call)
         wait = call.time_left()

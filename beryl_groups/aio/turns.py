@@ -50,7 +50,7 @@ class TaskCall(Call[T]):
         busy_timeout: float,
         loop: asyncio.AbstractEventLoop,
     ) -> None:
-        super().__init__(work, (), busy_timeout, waited=True)
+        super().__init__(work, (), busy_timeout)
         self.may_touch = may_touch
         self.task = asyncio.current_task(loop)
         self.woken = loop.create_future()
@@ -236,7 +236,7 @@ class Turns:
             touched = {answer for call in batch for answer in call.may_touch()}
             work = partial(_attempt_each, batch)
             try:
-                self._store.run(Call(work, touched, first.time_left(), waited=True))
+                self._store.run(Call(work, touched, first.time_left()))
             except Busy as error:
                 first.begin()
                 first.answer(error)
