@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import sqlite3
 import sys
 import threading
 from typing import TYPE_CHECKING, Any
@@ -20,6 +19,7 @@ from beryl_groups import (
     StartFailed,
     StorageFailed,
     aio,
+    sqlite,
 )
 from tests import loops
 from tests.processes import open_files, wait_until
@@ -181,7 +181,7 @@ def test_a_failure_of_the_storage_is_one_of_ours(path: Path) -> None:
             path.write_bytes(b"x" * 8192)
             with pytest.raises(StorageFailed) as caught:
                 await groups.list_groups()
-            assert isinstance(caught.value.__cause__, sqlite3.Error)
+            assert isinstance(caught.value.__cause__, sqlite.Error)
 
     asyncio.run(main())
 

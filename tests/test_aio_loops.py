@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import sqlite3
 import threading
 from contextlib import closing
 from functools import partial
@@ -15,6 +14,7 @@ import beryl_groups
 from beryl_groups import (
     Closed,
     aio,
+    sqlite,
 )
 from tests import loops
 from tests.processes import PATIENCE, in_thread, together
@@ -144,7 +144,7 @@ def test_the_loop_goes_on_while_another_writer_holds_the_file(path: Path, run: R
     async def main() -> None:
         async with aio.start(path, busy_timeout=PATIENCE) as groups:
             await groups.create("team")
-            with closing(sqlite3.connect(path, isolation_level=None)) as other:
+            with closing(sqlite.driver.connect(path, isolation_level=None)) as other:
                 other.execute("BEGIN IMMEDIATE")
                 writing = asyncio.create_task(groups.add("team", "a"))
                 await loops.until(lambda: loops.carried_out(groups))
@@ -162,7 +162,7 @@ def test_the_loop_goes_on_while_a_start_waits(path: Path, run: Run) -> None:
     """A start that waits for another process to let go of the file keeps no task waiting."""
 
     async def main() -> None:
-        with closing(sqlite3.connect(path, isolation_level=None)) as other:
+        with closing(sqlite.driver.connect(path, isolation_level=None)) as other:
             other.execute("BEGIN EXCLUSIVE")
 
             async def start() -> list[str]:
