@@ -121,6 +121,7 @@ def test_a_transaction_shares_its_commit_with_nobody(path: Path) -> None:
     asyncio.run(main())
 
 
+@pytest.mark.usefixtures("triggers_run")
 @pytest.mark.parametrize("action", ["ABORT", "FAIL", "ROLLBACK"])
 @pytest.mark.parametrize("position", [0, 1, 3])
 def test_a_call_that_storage_refuses_fails_alone(path: Path, action: str, position: int) -> None:
@@ -152,6 +153,7 @@ def test_a_call_that_storage_refuses_fails_alone(path: Path, action: str, positi
     asyncio.run(main())
 
 
+@pytest.mark.usefixtures("triggers_run")
 def test_a_commit_that_fails_leaves_nothing_of_the_call_that_spoils_it(path: Path) -> None:
     """Where the commit itself fails, whose fault it is raises, and nothing of it is stored."""
 

@@ -127,6 +127,7 @@ def test_a_refused_call_spoils_nothing(path: Path) -> None:
     asyncio.run(main())
 
 
+@pytest.mark.usefixtures("triggers_run")
 def test_a_call_that_failed_half_way_spoils_the_transaction(path: Path) -> None:
     """A storage failure inside cannot be caught and committed around: nothing lands."""
 
