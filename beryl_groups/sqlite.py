@@ -169,7 +169,13 @@ def distrust(connection: Connection) -> None:
     """
     if hasattr(connection, "setconfig"):  # since Python 3.12
         connection.setconfig(_DEFENSIVE)
-        connection.setconfig(_ENABLE_TRIGGER, False)
+    see_triggers(connection, visible=False)
+
+
+def see_triggers(connection: Connection, *, visible: bool) -> None:
+    """Have SQLite look at triggers, to tell of them, or pass them over."""
+    if hasattr(connection, "setconfig"):
+        connection.setconfig(_ENABLE_TRIGGER, visible)
 
 
 @contextmanager
