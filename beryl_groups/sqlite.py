@@ -51,9 +51,9 @@ _MEANINGS = {
 
 _CONTENDED = {driver.SQLITE_BUSY, driver.SQLITE_LOCKED}
 
-# SQLITE_DBCONFIG_DEFENSIVE, ENABLE_TRIGGER and ENABLE_VIEW:
 # https://www.sqlite.org/c3ref/c_dbconfig_defensive.html
-_DISTRUST = {1010: True, 1003: False, 1015: False}
+_ENABLE_TRIGGER, _DEFENSIVE, _ENABLE_VIEW = 1003, 1010, 1015
+_DISTRUST = {_ENABLE_TRIGGER: False, _DEFENSIVE: True, _ENABLE_VIEW: False}
 
 _WAL_RESET_FAULT = ((3, 7, 0), (3, 51, 2))
 
@@ -175,6 +175,12 @@ def distrust(connection: Connection) -> None:
     if hasattr(connection, "setconfig"):  # since Python 3.12
         for option, wanted in _DISTRUST.items():
             connection.setconfig(option, wanted)
+
+
+def see_triggers(connection: Connection, *, visible: bool) -> None:
+    """Have SQLite look at triggers, to tell of them, or pass them over."""
+    if hasattr(connection, "setconfig"):
+        connection.setconfig(_ENABLE_TRIGGER, visible)
 
 
 def take_back_commit(connection: Connection) -> None:

@@ -13,13 +13,11 @@ from typing import TYPE_CHECKING
 from sqlalchemy.dialects.sqlite import dialect as sqlite_dialect
 from sqlalchemy.schema import CreateTable
 
-from beryl_groups import statements
+from beryl_groups import sqlite, statements
 from beryl_groups.errors import StartFailed
 from beryl_groups.tables import metadata
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from beryl_groups.location import Location
     from beryl_groups.sqlite import Connection
 
@@ -95,13 +93,21 @@ def refuse_altered(
             raise StartFailed(location.shown, reason)
 
 
-def _set_off(connection: Connection) -> Iterator[str]:
-    """Give the triggers that our statements would have run: the notes of EXPLAIN name each."""
-    for statement in _WRITES:
-        unbound = (None,) * statement.count("?")
-        for row in connection.execute(f"EXPLAIN {statement}", unbound).fetchall():
-            if str(row[5]).startswith(_MARK_OF_A_TRIGGER):
-                yield str(row[5]).removeprefix(_MARK_OF_A_TRIGGER)
+def _set_off(connection: Connection) -> list[str]:
+    """Return the triggers that our statements would have run: the notes of EXPLAIN name each."""
+    sqlite.see_triggers(connection, visible=True)
+    try:
+        notes = [
+            str(row[5])
+            for statement in _WRITES
+            for row in connection.execute(
+                f"EXPLAIN {statement}", (None,) * statement.count("?")
+            ).fetchall()
+        ]
+    finally:
+        sqlite.see_triggers(connection, visible=False)
+    mark = _MARK_OF_A_TRIGGER
+    return [note.removeprefix(mark) for note in notes if note.startswith(mark)]
 
 
 def _as_compared(sql: str) -> str:
