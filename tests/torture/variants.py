@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from beryl_groups import operations, sqlite
 from beryl_groups.commits import Writer
+from beryl_groups.file_turns import FileTurns
 from beryl_groups.location import Location
 from beryl_groups.store import Store
 from beryl_groups.transaction import Transaction
@@ -46,14 +47,18 @@ def acknowledges_before_the_commit() -> None:
     Store.write = write  # type: ignore[method-assign, assignment]
 
 
+def _commit_and_go_on(connection: sqlite.Connection) -> None:
+    connection.execute("COMMIT")
+    FileTurns().begin(connection, time.monotonic() + 60)
+
+
 def splits_transactions() -> None:
     """A transaction is committed after each of its writes."""
     sound = Transaction._write
 
     def write(self: Transaction, operation: Callable[..., Any], *args: Any) -> Any:
         result = sound(self, operation, *args)
-        self._connection.execute("COMMIT")
-        self._connection.execute("BEGIN IMMEDIATE")
+        _commit_and_go_on(self._connection)
         return result
 
     Transaction._write = write  # type: ignore[method-assign, assignment]
@@ -68,8 +73,7 @@ def splits_bulk_adds() -> None:
         half = len(listed) // 2
         sound(connection, name, itertools.islice(listed, half))
         if half:
-            connection.execute("COMMIT")
-            connection.execute("BEGIN IMMEDIATE")
+            _commit_and_go_on(connection)
         sound(connection, name, listed[half:])
 
     operations.add = add
