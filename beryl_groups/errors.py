@@ -73,7 +73,8 @@ class StartFailed(GroupError):  # noqa: N818
 class StorageFailed(GroupError):  # noqa: N818
     """The storage beneath refused: a full disk, failed I/O, a damaged or read-only file.
 
-    Nothing of the call that raised it is stored; what SQLite said is its ``__cause__``.
+    Nothing of the call that raised it is stored; what SQLite said is its ``__cause__``. Only where
+    a sync failed, and the power does as well before the next write, all of it may be there after.
     The handle stays usable: once the storage works again, so does the next call.
     """
 
