@@ -60,10 +60,11 @@ def test_options_hold_on_every_connection(path: Path, synchronous: str, level: i
         assert settings(groups, "journal_mode") == {"wal"}
 
 
-def test_the_defaults_are_five_seconds_and_full(groups: beryl_groups.Groups) -> None:
+def test_the_defaults_are_five_seconds_and_full(path: Path) -> None:
     """Who says nothing waits 5 s for another writer, and has calls that survive a power cut."""
-    assert settings(groups, "busy_timeout") == {5000}
-    assert settings(groups, "synchronous") == {2}
+    with beryl_groups.start(path) as groups:
+        assert settings(groups, "busy_timeout") == {5000}
+        assert settings(groups, "synchronous") == {2}
 
 
 def test_an_empty_file_becomes_a_database(path: Path) -> None:
