@@ -61,8 +61,8 @@ class Figures:
         return (
             f"{calls:,} calls, {max(memory for memory, _ in growth) / _MIB:+.1f} MiB of memory, "
             f"{max(descriptors for _, descriptors in growth):+d} descriptors, a WAL of at most "
-            f"{max(self.wal) / _MIB:.1f} MiB ({self.growth_of_wal() / _MIB:+.1f} in the last third), "
-            f"{len(self.faults):,} faults"
+            f"{max(self.wal) / _MIB:.1f} MiB ({self.growth_of_wal() / _MIB:+.1f} in the last third)"
+            f", {len(self.faults):,} faults"
         )
 
 
