@@ -40,7 +40,6 @@ class Connections(Protocol):
     busy_timeout: float
 
     def connect_to_write(self) -> Connection: ...
-    def reconnect(self, failed: Connection) -> Connection | None: ...
     def close_connection(self, connection: Connection) -> None: ...
     def before_commit(self, connection: Connection) -> None: ...
     def after_commit(self, connection: Connection, touched: Iterable[Touched]) -> None: ...
@@ -264,7 +263,22 @@ class Writer:
         except sqlite.Error as second:
             error = second
         if error is not None and not isinstance(self._connections.translated(error), Busy):
-            self._connection = self._connections.reconnect(connection)
+            self._reconnect(connection)
+
+    def _reconnect(self, failed: Connection) -> None:
+        """Take another connection, which has to be there before the failed one is closed.
+
+        While one is open SQLite knows where the last commit ends. Whoever opens the file after
+        the last was closed, and could not move the WAL into it, takes what a failed sync has left
+        there for committed, and nothing would sync it any more.
+        """
+        try:
+            self._connection = self._connections.connect_to_write()
+        except (sqlite.Error, GroupError):
+            if not failed.in_transaction:
+                return  # to be used again, for want of a better one
+            self._connection = None
+        self._connections.close_connection(failed)
 
     def _disconnect(self) -> None:
         if self._connection is not None:

@@ -13,7 +13,7 @@ from urllib.parse import quote
 from sqlalchemy import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
-from beryl_groups.errors import StartFailed, StorageFailed
+from beryl_groups.errors import StartFailed
 
 MEMORY = ":memory:"
 
@@ -54,14 +54,9 @@ class Location:
         return Path(os.path.realpath(self.path) + ending)
 
     def sync_folder(self) -> None:
-        """Have the names of the file and its sidecars on disk, or raise `StorageFailed`."""
-        if self.in_memory:
-            return
-        try:
+        """Have the names of the file and its sidecars on disk."""
+        if not self.in_memory:
             sync_folder(self._sidecar("").parent)
-        except OSError as error:
-            reason = f"its folder could not be synced ({error.strerror})"
-            raise StorageFailed(f"The database {self.shown!r} failed: {reason}.") from error
 
     def free_sidecars(self) -> None:
         """Give the sidecar files the file's mode again, if they are from when it was read-only."""

@@ -236,24 +236,13 @@ class Store:
         try:
             if not isinstance(connection, sqlite.ReadOnlyConnection):
                 self.location.sync_folder()
-        except BaseException:
+        except BaseException as error:
             self.close_connection(connection)
+            if isinstance(error, OSError):
+                reason = f"its folder could not be synced ({error.strerror})"
+                message = f"The database {self.location.shown!r} failed: {reason}."
+                raise StorageFailed(message) from error
             raise
-        return connection
-
-    def reconnect(self, failed: Connection) -> Connection | None:
-        """Open another connection, if that can be, before the one that failed is closed.
-
-        While one is open SQLite knows where the last commit ends. Whoever opens the file after the
-        last takes what a failed sync has left in the WAL for committed, and nothing syncs it then.
-        """
-        connection = None
-        try:
-            connection = self.connect_to_write()
-        except (sqlite.Error, GroupError):
-            if not failed.in_transaction:
-                return failed  # for want of a better one
-        self.close_connection(failed)
         return connection
 
     def close_connection(self, connection: Connection) -> None:

@@ -91,7 +91,7 @@ def swallows_errors() -> None:
 def takes_a_failed_sync_for_a_commit() -> None:
     """What a commit whose sync failed has left in the WAL is neither overwritten nor kept out."""
     sqlite.take_back_commit = lambda connection: None
-    Store.reconnect = lambda self, failed: self.close_connection(failed)  # type: ignore[method-assign]
+    Writer._reconnect = lambda self, failed: self._disconnect()  # type: ignore[method-assign]
 
 
 def syncs_no_folder() -> None:
