@@ -27,8 +27,7 @@ class Figures:
     """What there was in all."""
 
     samples: dict[str, list[Sample]] = field(default_factory=lambda: {kind: [] for kind in KINDS})
-    largest_wal: int = 0
-    last_wal: int = 0
+    wal: list[int] = field(default_factory=list)
     faults: list[str] = field(default_factory=list)
 
     def growth(self, kind: str) -> tuple[int, int]:
@@ -41,6 +40,11 @@ class Figures:
         memory = [statistics.median(each.bytes for each in part) for part in (before, after)]
         descriptors = [max(each.descriptors for each in part) for part in (before, after)]
         return round(memory[1] - memory[0]), descriptors[1] - descriptors[0]
+
+    def growth_of_wal(self) -> int:
+        """Return how much larger the largest WAL was in the last third than in the second."""
+        third = len(self.wal) // 3
+        return max(self.wal[2 * third :]) - max(self.wal[third : 2 * third] or [0])
 
     def grown(self) -> Iterator[str]:
         """Say which process takes too much more in the end."""
@@ -56,9 +60,9 @@ class Figures:
         calls = sum(samples[-1].calls for samples in self.samples.values() if samples)
         return (
             f"{calls:,} calls, {max(memory for memory, _ in growth) / _MIB:+.1f} MiB of memory, "
-            f"{max(descriptors for _, descriptors in growth):+d} descriptors, a WAL of "
-            f"{self.largest_wal / _MIB:.1f} MiB at the most and {self.last_wal / _MIB:.1f} MiB in "
-            f"the end, {len(self.faults):,} faults"
+            f"{max(descriptors for _, descriptors in growth):+d} descriptors, a WAL of at most "
+            f"{max(self.wal) / _MIB:.1f} MiB ({self.growth_of_wal() / _MIB:+.1f} in the last third)"
+            f", {len(self.faults):,} faults"
         )
 
 
@@ -79,10 +83,7 @@ def run(plan: Plan) -> Figures:
             over.set()
         for pipe in wait(list(pipes), timeout=0.02):
             _receive(figures, pipes, pipe)  # type: ignore[arg-type]
-        size = workers.size_of_wal(plan)
-        figures.largest_wal = max(figures.largest_wal, size)
-        if not over.is_set():
-            figures.last_wal = size
+        figures.wal.append(workers.size_of_wal(plan))
         if figures.faults or (plan.broken and any(figures.grown())):
             over.set()
     for process in running:
