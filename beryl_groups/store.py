@@ -224,6 +224,7 @@ class Store:
         with self._opening:
             self.refuse_if_closed()
             if self._file is not None and self.location.identity() != self._file:
+                self.refuse_if_closed()  # for a close meanwhile removes what is in memory
                 # SQLite would take the WAL of the old file for one of the new, and ruin that.
                 raise StorageFailed(
                     f"The file {self.location.shown!r} was moved or replaced while it was open: "
