@@ -34,7 +34,7 @@ COMMAND = re.compile(r"^\$ (.+)\n((?:(?!\$ ).*\n)*)", re.MULTILINE)
 def run_session(test: doctest.DocTest) -> None:
     """Run the ``>>>`` lines of a block or a docstring, and fail with all that differs."""
     report: list[str] = []
-    runner = doctest.DocTestRunner(optionflags=doctest.ELLIPSIS)
+    runner = doctest.DocTestRunner(verbose=False, optionflags=doctest.ELLIPSIS)
     runner.run(test, out=report.append, clear_globs=False)
     assert not report, "".join(report)
 
