@@ -45,7 +45,7 @@ def run_session(test: doctest.DocTest, loop: asyncio.Runner) -> None:
             example.source = f"run_awaiting({example.source!r})\n"
     test.globs["run_awaiting"] = partial(run_awaiting, test.globs, loop)
     report: list[str] = []
-    runner = doctest.DocTestRunner(optionflags=doctest.ELLIPSIS)
+    runner = doctest.DocTestRunner(verbose=False, optionflags=doctest.ELLIPSIS)
     runner.run(test, out=report.append, clear_globs=False)
     assert not report, "".join(report)
 
