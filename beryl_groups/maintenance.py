@@ -80,7 +80,9 @@ def _bad_names(connection: Connection) -> Iterator[str]:
             yield f"The name of a {kind} breaks the rules: {error}"
 
 
-def _shown(raw: bytes) -> str:
+def _shown(raw: bytes | None) -> str:
+    if raw is None:  # where a text ought to be that cannot be missing
+        return "one that cannot be read"
     return repr(raw.decode(errors="backslashreplace"))
 
 

@@ -285,6 +285,26 @@ def test_a_name_that_is_no_text_is_told_of(path: Path, record: str) -> None:
         assert any("damaged" in problem for problem in groups.check())
 
 
+def test_an_orphaned_topic_that_is_missing_is_told_of(path: Path) -> None:
+    """``check`` finds words for a row without a group in which damage has left no topic either."""
+    with beryl_groups.start(path) as groups:
+        groups.create(NAME)
+        groups.add(NAME, TOPIC)
+    run_sql(path, "DELETE FROM groups")
+    content, name = path.read_bytes(), TOPIC.encode()
+    # A row of the table and one of the index: the length, and the types of what is in it.
+    for begin, nothing in (
+        (b"\x0f\x03\x09\x25", b"\x03\x03\x09\x00"),
+        (b"\x0f\x03\x25\x09", b"\x03\x03\x00\x09"),
+    ):
+        assert content.count(begin + name) == 1
+        content = content.replace(begin + name, nothing + name)
+    path.write_bytes(content)
+    with beryl_groups.start(path) as groups:
+        problems = groups.check()
+    assert any("orphaned" in problem and "cannot be read" in problem for problem in problems)
+
+
 def test_a_schema_that_is_no_utf8_is_refused(ours: Path) -> None:
     """What the driver cannot put in words is a sentence all the same."""
     content = ours.read_bytes()
