@@ -17,6 +17,7 @@ Invariants:
 from __future__ import annotations
 
 import threading
+import time
 from collections import deque
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -85,14 +86,24 @@ class Writer:
 
     @contextmanager
     def paused(self) -> Iterator[None]:
-        """Hold the lead with no connection open."""
+        """Hold the lead with no connection open; after a close nobody else can take it."""
         call: Call[None] = self.call(None, ())
+        if self._closed is not None:
+            self._wait_for_the_last(call)
+            yield
+            return
         try:
             self._lead_alone(call)
             self._connection.close()
             yield
         finally:
             self._leave(call)
+
+    def _wait_for_the_last(self, call: Call[None]) -> None:
+        while self._leader is not None:
+            if not call.time_left():
+                raise self._connections.busy()
+            time.sleep(0.001)
 
     def close(self, reason: str) -> None:
         """Refuse whoever waits; a call that is being carried out ends as it would have."""
@@ -208,7 +219,9 @@ class Writer:
         try:
             self._connection.commit(connection)
         except sqlite.Errors:
+            # First of all: an interrupt from here on must not find it among what is committed.
             self._committing = []
+            self._connection.take_back(connection)
             raise
         for call in batch:
             call.done = True
@@ -239,8 +252,9 @@ class Writer:
 
     def _end_lead(self) -> None:
         """Settle what the lead was about; each step can be taken again after an interruption."""
-        if self._connection.settle():
+        if self._connection.is_under_way():
             self._committing = []
+        self._connection.settle()
         for call in self._committing:
             call.done = True
         if self._carried:

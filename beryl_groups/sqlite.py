@@ -183,7 +183,7 @@ def see_triggers(connection: Connection, *, visible: bool) -> None:
         connection.setconfig(_ENABLE_TRIGGER, visible)
 
 
-def take_back_commit(connection: Connection) -> None:
+def take_back_commit(connection: Connection, busy_timeout: float) -> None:
     """Overwrite what a commit that failed has left in the WAL, if it may be written to.
 
     Where the sync failed all of it is there, and whoever opens the file after a crash would take
@@ -192,10 +192,14 @@ def take_back_commit(connection: Connection) -> None:
     if connection.in_transaction:
         return
     with suppress(*Errors):
+        # Somebody else may be writing there, or may give up again.
+        wait_at_most(connection, busy_timeout)
         connection.execute("BEGIN IMMEDIATE")
         (version,) = connection.execute("PRAGMA user_version").fetchone()
         connection.execute(f"PRAGMA user_version = {version}")
         connection.execute("COMMIT")
+    with suppress(*Errors):
+        wait_at_most(connection, 0)
 
 
 @contextmanager
@@ -225,7 +229,8 @@ def _lacks_sidecars(error: Error, location: Location) -> bool:
 
 def wait_at_most(connection: Connection, seconds: float) -> None:
     """Set how long the connection waits for others from now on; with 0 it gives up at once."""
-    connection.execute(f"PRAGMA busy_timeout = {round(seconds * 1000)}").fetchall()
+    milliseconds = round(min(seconds * 1000, _MOST_MILLISECONDS))
+    connection.execute(f"PRAGMA busy_timeout = {milliseconds}").fetchall()
 
 
 def is_wal(connection: Connection) -> bool:

@@ -43,6 +43,9 @@ class WriteConnection:
     def begin(self, deadline: float) -> Connection:
         """Begin a write transaction, and wait for other processes until the deadline."""
         connection = self._connection
+        if isinstance(connection, sqlite.ReadOnlyConnection):
+            self.close()  # by now it may be one to write
+            connection = None
         if connection is None:
             connection = self._connection = self._connections.connect_to_write()
         self._turns.begin(connection, deadline)
@@ -53,14 +56,13 @@ class WriteConnection:
         return connection is self._connection
 
     def commit(self, connection: Connection) -> None:
-        """Commit, or leave nothing in the file that could turn up later."""
         self._cache.before_commit(connection)
-        try:
-            connection.execute("COMMIT")
-        except sqlite.Errors:
-            self._cache.after_rollback()
-            sqlite.take_back_commit(connection)
-            raise
+        connection.execute("COMMIT")
+
+    def take_back(self, connection: Connection) -> None:
+        """Leave nothing in the file of a commit that failed, which could turn up later."""
+        self._cache.after_rollback()
+        sqlite.take_back_commit(connection, self._connections.busy_timeout)
 
     def tell(self, connection: Connection, touched: Iterable[Touched]) -> None:
         """Do what has to come after the commit."""
@@ -80,14 +82,16 @@ class WriteConnection:
         if error is not None and not isinstance(self._connections.translated(error), Busy):
             self._reconnect(connection)
 
-    def settle(self) -> bool:
-        """End the turn; tell whether there was something to undo, which is undone."""
+    def is_under_way(self) -> bool:
+        """Tell whether a transaction is open, and so its commit has not come about."""
+        return self._connection is not None and self._connection.in_transaction
+
+    def settle(self) -> None:
+        """End the turn, and undo what is not committed."""
         self._cache.after_rollback()  # a commit that ended has nothing left to take back
-        undone = self._connection is not None and self._connection.in_transaction
-        if undone:
+        if self.is_under_way():
             self.roll_back()
         self._turns.end()
-        return undone
 
     def close(self) -> None:
         if self._connection is not None:

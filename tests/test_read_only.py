@@ -99,6 +99,21 @@ def test_a_write_where_only_reading_is_allowed_fails(
     assert current.read_bytes() == before
 
 
+def write_when_allowed(path: Path) -> list[str]:
+    with beryl_groups.start(path) as groups:
+        with pytest.raises(StorageFailed):
+            groups.create("early")
+        path.chmod(0o600)
+        groups.create("late")
+        return list(groups)
+
+
+def test_the_next_write_works_once_the_file_may_be_written(current: Path) -> None:
+    """A handle that was refused a write has the next one, as soon as that is allowed."""
+    current.chmod(0o444)
+    assert unprivileged(write_when_allowed, current) == ["late", "team"]
+
+
 @pytest.mark.parametrize(("folder_mode", "file_mode"), CASES, ids=oct)
 def test_a_file_that_may_be_written_again_is_written(
     current: Path, folder_mode: int, file_mode: int

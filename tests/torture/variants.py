@@ -95,7 +95,7 @@ def swallows_errors() -> None:
 
 def takes_a_failed_sync_for_a_commit() -> None:
     """What a commit whose sync failed has left in the WAL is neither overwritten nor kept out."""
-    sqlite.take_back_commit = lambda connection: None
+    sqlite.take_back_commit = lambda connection, busy_timeout: None
     WriteConnection._reconnect = lambda self, failed: self.close()  # type: ignore[method-assign]
 
 
