@@ -52,8 +52,7 @@ _MEANINGS = {
 _CONTENDED = {driver.SQLITE_BUSY, driver.SQLITE_LOCKED}
 
 # https://www.sqlite.org/c3ref/c_dbconfig_defensive.html
-_ENABLE_TRIGGER, _DEFENSIVE, _ENABLE_VIEW = 1003, 1010, 1015
-_DISTRUST = {_ENABLE_TRIGGER: False, _DEFENSIVE: True, _ENABLE_VIEW: False}
+_ENABLE_TRIGGER, _DEFENSIVE = 1003, 1010
 
 _WAL_RESET_FAULT = ((3, 7, 0), (3, 51, 2))
 
@@ -167,14 +166,14 @@ def _set_up(connection: Connection, *settings: str) -> None:
 
 
 def distrust(connection: Connection) -> None:
-    """Have no trigger and no view run, and nobody write to the schema behind SQLite's back.
+    """Have no trigger run, and nobody write to the schema behind SQLite's back.
 
     Where the driver cannot be told so, `tampering` has looked for triggers at the start. An
     authorizer could be told, but one in Python swallows what a signal raises.
     """
     if hasattr(connection, "setconfig"):  # since Python 3.12
-        for option, wanted in _DISTRUST.items():
-            connection.setconfig(option, wanted)
+        connection.setconfig(_DEFENSIVE)
+    see_triggers(connection, visible=False)
 
 
 def see_triggers(connection: Connection, *, visible: bool) -> None:

@@ -24,7 +24,9 @@ MOST_BYTES = 8 * 2**20
 _COMMITS_BETWEEN_LOOKS = 16
 
 _PATIENCE = 0.1
-"""Seconds to wait for readers, while other writers wait as well."""
+"""Seconds to wait for a moment without readers."""
+
+_SECONDS_BETWEEN_TRIES = 0.001
 
 _SHARE = 20
 """Where somebody reads for longer, only every so many times that long is spent on waiting."""
@@ -53,11 +55,12 @@ class Wal:
             self._not_before = end + _SHARE * (end - begin)
 
     def _empty(self, connection: sqlite.Connection) -> bool:
-        # The commit is done whatever becomes of this.
-        with suppress(sqlite.Error):
-            sqlite.wait_at_most(connection, _PATIENCE)
-            try:
-                return sqlite.empty_wal(connection)
-            finally:
-                sqlite.wait_at_most(connection, 0)
+        # Tried more often than SQLite's own wait does, and others may write between the tries.
+        deadline = time.monotonic() + _PATIENCE
+        with suppress(sqlite.Error):  # the commit is done whatever becomes of this
+            while not sqlite.empty_wal(connection):
+                if time.monotonic() >= deadline:
+                    return False
+                time.sleep(_SECONDS_BETWEEN_TRIES)
+            return True
         return False
