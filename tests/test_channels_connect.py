@@ -280,6 +280,8 @@ def test_no_library_is_imported_before_it_is_needed() -> None:
     [
         *("", "mqtt", "http://ada:secret@localhost", "rediss://localhost", "mqtt://h/topic"),
         *("mqtt://h:1883?qos=2", "mqtt://h:99999", "redis://h:port", "stdout:file", "stdout://h"),
+        *("redis://h/abc", "redis://h/1/2", "redis://ada:secret@h/0?socket_timeout=9"),
+        *("redis://h/0?unknown=1", "redis://h/0#x", "redis://h/\N{SUPERSCRIPT TWO}"),
     ],
 )
 def test_a_url_that_leads_nowhere_is_refused(wrong: str) -> None:
