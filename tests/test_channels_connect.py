@@ -6,6 +6,7 @@ import importlib
 import json
 import socket
 import sys
+import threading
 import time
 from contextlib import AbstractContextManager, ExitStack, closing, contextmanager
 from typing import TYPE_CHECKING
@@ -155,6 +156,30 @@ def test_where_nobody_answers_the_timeout_ends_the_wait(scheme: str) -> None:
             connect(url(scheme, port), timeout=0.1),
         ):
             pytest.fail("the block was entered")
+
+
+def answer_once(server: socket.socket, answer: bytes) -> None:
+    connection, _ = server.accept()
+    with connection:
+        connection.recv(4096)
+        connection.sendall(answer)
+
+
+@pytest.mark.parametrize("answer", [b"+OK\r\n", b":1\r\n", b"*0\r\n", b"HTTP/1.1 400 Bad\r\n\r\n"])
+def test_a_peer_that_is_no_redis_is_told(answer: bytes) -> None:
+    """Whatever redis-py makes of the answer, the sentence says where it came from."""
+    pytest.importorskip("redis", reason="needs redis-py")
+    with socket.create_server((HOST, 0)) as server:
+        port = server.getsockname()[1]
+        peer = threading.Thread(target=answer_once, args=(server, answer), daemon=True)
+        peer.start()
+        with (
+            pytest.raises(SendFailed, match=f"{HOST}:{port} cannot be used: .") as failed,
+            connect(url("redis", port)),
+        ):
+            pytest.fail("the block was entered")
+        peer.join(PATIENCE)
+    assert isinstance(failed.value.__cause__, Exception)
 
 
 def test_a_broker_that_is_gone_before_the_end_is_an_error(teams: Groups, scheme: str) -> None:

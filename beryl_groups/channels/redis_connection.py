@@ -51,8 +51,10 @@ def connected(url: SplitResult, timeout: float) -> Iterator[Callable[[str, str, 
     with client:
         try:
             client.ping()
-        except redis.RedisError as error:
-            raise SendFailed(f"{where} cannot be used: {error}") from error
+        except Exception as error:
+            # A peer that is no Redis makes redis-py raise whatever its answer leads to.
+            reason = str(error) or repr(error)
+            raise SendFailed(f"{where} cannot be used: {reason}") from error
         session = _Session(client, where, timeout)
         try:
             session.open()
