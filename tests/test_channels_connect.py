@@ -9,6 +9,7 @@ import sys
 import threading
 import time
 from contextlib import AbstractContextManager, ExitStack, closing, contextmanager
+from fractions import Fraction
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
@@ -316,8 +317,25 @@ def test_a_url_that_leads_nowhere_is_refused(wrong: str) -> None:
     assert "secret" not in str(refused.value)
 
 
-@pytest.mark.parametrize("timeout", [0, -1, float("nan")])
+@pytest.mark.parametrize("timeout", [0, -1, float("nan"), float("inf"), 604_801, 10**400])
 def test_a_timeout_that_is_none_is_refused(timeout: float) -> None:
     """A wait has to be able to end."""
     with pytest.raises(ValueError, match="above 0"), connect("stdout:", timeout=timeout):
         pytest.fail("the block was entered")
+
+
+@pytest.mark.parametrize("timeout", ["10", None, 1j])
+def test_a_timeout_that_is_no_number_is_refused(timeout: object) -> None:
+    """The sentence says what is expected, and not what Python could not compare."""
+    with (
+        pytest.raises(TypeError, match="timeout is a number of seconds, not "),
+        connect("stdout:", timeout=timeout),  # type: ignore[arg-type]
+    ):
+        pytest.fail("the block was entered")
+
+
+def test_a_timeout_may_be_any_kind_of_number() -> None:
+    """A fraction is a number of seconds, too, and a week is not too long."""
+    for timeout in (Fraction(1, 2), 604_800):
+        with connect("stdout:", timeout=timeout):  # type: ignore[arg-type]
+            pass
