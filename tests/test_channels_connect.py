@@ -6,8 +6,10 @@ import importlib
 import json
 import socket
 import sys
+import threading
 import time
 from contextlib import AbstractContextManager, ExitStack, closing, contextmanager
+from fractions import Fraction
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
@@ -157,6 +159,30 @@ def test_where_nobody_answers_the_timeout_ends_the_wait(scheme: str) -> None:
             pytest.fail("the block was entered")
 
 
+def answer_once(server: socket.socket, answer: bytes) -> None:
+    connection, _ = server.accept()
+    with connection:
+        connection.recv(4096)
+        connection.sendall(answer)
+
+
+@pytest.mark.parametrize("answer", [b"+OK\r\n", b":1\r\n", b"*0\r\n", b"HTTP/1.1 400 Bad\r\n\r\n"])
+def test_a_peer_that_is_no_redis_is_told(answer: bytes) -> None:
+    """Whatever redis-py makes of the answer, the sentence says where it came from."""
+    pytest.importorskip("redis", reason="needs redis-py")
+    with socket.create_server((HOST, 0)) as server:
+        port = server.getsockname()[1]
+        peer = threading.Thread(target=answer_once, args=(server, answer), daemon=True)
+        peer.start()
+        with (
+            pytest.raises(SendFailed, match=f"{HOST}:{port} cannot be used: .") as failed,
+            connect(url("redis", port)),
+        ):
+            pytest.fail("the block was entered")
+        peer.join(PATIENCE)
+    assert isinstance(failed.value.__cause__, Exception)
+
+
 def test_a_broker_that_is_gone_before_the_end_is_an_error(teams: Groups, scheme: str) -> None:
     """Leaving the block tells that the broker has not got everything, and how much is missing."""
     with (  # noqa: PT012
@@ -280,6 +306,8 @@ def test_no_library_is_imported_before_it_is_needed() -> None:
     [
         *("", "mqtt", "http://ada:secret@localhost", "rediss://localhost", "mqtt://h/topic"),
         *("mqtt://h:1883?qos=2", "mqtt://h:99999", "redis://h:port", "stdout:file", "stdout://h"),
+        *("redis://h/abc", "redis://h/1/2", "redis://ada:secret@h/0?socket_timeout=9"),
+        *("redis://h/0?unknown=1", "redis://h/0#x", "redis://h/\N{SUPERSCRIPT TWO}"),
     ],
 )
 def test_a_url_that_leads_nowhere_is_refused(wrong: str) -> None:
@@ -289,8 +317,25 @@ def test_a_url_that_leads_nowhere_is_refused(wrong: str) -> None:
     assert "secret" not in str(refused.value)
 
 
-@pytest.mark.parametrize("timeout", [0, -1, float("nan")])
+@pytest.mark.parametrize("timeout", [0, -1, float("nan"), float("inf"), 604_801, 10**400])
 def test_a_timeout_that_is_none_is_refused(timeout: float) -> None:
     """A wait has to be able to end."""
     with pytest.raises(ValueError, match="above 0"), connect("stdout:", timeout=timeout):
         pytest.fail("the block was entered")
+
+
+@pytest.mark.parametrize("timeout", ["10", None, 1j])
+def test_a_timeout_that_is_no_number_is_refused(timeout: object) -> None:
+    """The sentence says what is expected, and not what Python could not compare."""
+    with (
+        pytest.raises(TypeError, match="timeout is a number of seconds, not "),
+        connect("stdout:", timeout=timeout),  # type: ignore[arg-type]
+    ):
+        pytest.fail("the block was entered")
+
+
+def test_a_timeout_may_be_any_kind_of_number() -> None:
+    """A fraction is a number of seconds, too, and a week is not too long."""
+    for timeout in (Fraction(1, 2), 604_800):
+        with connect("stdout:", timeout=timeout):  # type: ignore[arg-type]
+            pass

@@ -140,6 +140,7 @@ def test_while_a_broker_is_slow_the_database_is_free(scheme: str, team: Path) ->
         ("room", "not ''"),
         ("stdout:x", "The URL of standard output is stdout: and nothing more."),
         ("redis://localhost:port", "ort could not be cast"),
+        ("redis://localhost/0?socket_timeout=9", "A Redis URL is redis://host:port/0,"),
     ],
 )
 def test_a_url_that_leads_nowhere_is_wrong_usage(team: Path, to: str, reason: str) -> None:

@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 
 from beryl_groups.channels import mqtt_connection, redis_connection, standard_output
 from beryl_groups.channels.errors import SendFailed
+from beryl_groups.names import shown
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -18,6 +19,8 @@ _TRANSPORTS = {
     "redis": redis_connection.connected,
     "stdout": standard_output.connected,
 }
+
+_A_WEEK = 604_800.0  # more than a timer can hold helps nobody
 
 
 @contextmanager
@@ -39,8 +42,7 @@ def connect(url: str, *, timeout: float = 10.0) -> Iterator[Callable[[str, str, 
     room:backend...deploy_started...{"env": "prod"}
     room:frontend...deploy_started...{"env": "prod"}
     """
-    if not timeout > 0:
-        raise ValueError(f"timeout is a number of seconds above 0, not {timeout!r}.")
+    seconds = _seconds(timeout)
     parts = urlsplit(url)
     connected = _TRANSPORTS.get(parts.scheme)
     if connected is None:
@@ -48,10 +50,23 @@ def connect(url: str, *, timeout: float = 10.0) -> Iterator[Callable[[str, str, 
         raise ValueError(
             f"mqtt://host:port, redis://host:port/0 or stdout: is expected, not {parts.scheme!r}."
         )
-    with connected(parts, timeout) as send:
+    with connected(parts, seconds) as send:
         counted = _Counted(send)
         yield counted
     counted.refuse_if_failed()
+
+
+def _seconds(timeout: float) -> float:
+    """Return a number of seconds that a client can wait, whatever kind of number it was."""
+    try:
+        if 0 < timeout <= _A_WEEK:  # which NaN is not either
+            return float(timeout)
+    except TypeError as error:
+        raise TypeError(f"timeout is a number of seconds, not {shown(timeout)}.") from error
+    raise ValueError(
+        f"timeout is a number of seconds above 0, at most a week ({_A_WEEK:.0f}), "
+        f"not {shown(timeout)}."
+    )
 
 
 class _Counted:

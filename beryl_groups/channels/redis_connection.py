@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 import time
 from contextlib import contextmanager, suppress
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
 
     from redis import Redis
 
+_DATABASE = re.compile("(/[0-9]{0,10})?")
+
 _MOST_WAITING = 1000
 """Messages that may wait for the round trip before them to end, and then share the next."""
 
@@ -23,6 +26,12 @@ _MOST_WAITING = 1000
 @contextmanager
 def connected(url: SplitResult, timeout: float) -> Iterator[Callable[[str, str, Any], None]]:
     """Give a callback that sends in the background, and wait at the end until Redis has all."""
+    # redis-py ignores a path that is no number, and a query could set anything, the timeout too.
+    if not _DATABASE.fullmatch(url.path) or url.query or url.fragment:
+        raise ValueError(
+            "A Redis URL is redis://host:port/0, where 0 is the number of the database, "
+            "with nothing after it."
+        )
     where = f"Redis at {url.hostname or 'localhost'}:{url.port or 6379}"
     try:
         import redis  # noqa: PLC0415 - it comes with the extra
@@ -42,8 +51,10 @@ def connected(url: SplitResult, timeout: float) -> Iterator[Callable[[str, str, 
     with client:
         try:
             client.ping()
-        except redis.RedisError as error:
-            raise SendFailed(f"{where} cannot be used: {error}") from error
+        except Exception as error:
+            # A peer that is no Redis makes redis-py raise whatever its answer leads to.
+            reason = str(error) or repr(error)
+            raise SendFailed(f"{where} cannot be used: {reason}") from error
         session = _Session(client, where, timeout)
         try:
             session.open()
