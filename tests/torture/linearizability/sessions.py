@@ -38,14 +38,11 @@ VARIANTS = of_torture.BROKEN | of_coherence.VARIANTS
 
 _PROCESSES, _THREADS = 4, 4
 _FEW_BYTES = 3000  # room for an answer or two, so that nearly every read evicts another
-_EDITS = (
-    ("edit_delete", "DELETE FROM groups WHERE name = ?"),
-    (
-        "edit_add",
-        "INSERT OR IGNORE INTO group_topics SELECT groups.id, asked.topic FROM groups "
-        + "JOIN (SELECT ? AS name, ? AS topic) AS asked USING (name)",
-    ),
+_ADD = (
+    "INSERT OR IGNORE INTO group_topics SELECT groups.id, asked.topic FROM groups "
+    "JOIN (SELECT ? AS name, ? AS topic) AS asked USING (name)"
 )
+_EDITS = (("edit_delete", "DELETE FROM groups WHERE name = ?"), ("edit_add", _ADD))
 
 
 @dataclass
