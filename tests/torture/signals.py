@@ -55,15 +55,18 @@ class Alarm:
 
     def interrupt(self, call: Callable[[], object]) -> None:
         """Repeat a call until the signal comes."""
-        seconds = 10 ** self._random.uniform(-5, -2.3)
+        # In a function of its own: it may come where a block has been left already.
         with suppress(KeyboardInterrupt, SystemExit):
-            self.pending = True
-            try:
-                signal.setitimer(signal.ITIMER_REAL, seconds)
-                while self.pending:
-                    call()
-            finally:
-                self.pending = False  # where the call failed by itself
+            self._repeat(call)
+
+    def _repeat(self, call: Callable[[], object]) -> None:
+        self.pending = True
+        try:
+            signal.setitimer(signal.ITIMER_REAL, 10 ** self._random.uniform(-5, -2.3))
+            while self.pending:
+                call()
+        finally:
+            self.pending = False  # where the call failed by itself
 
 
 class Interrupted:
