@@ -182,8 +182,8 @@ def test_cancellations_at_random_moments_lose_nothing(path: Path, run: Run) -> N
             names = [name for name, _, _ in (topic.rpartition(":") for topic in found)]
             assert all(names.count(name) == 3 for name in set(names))
             assert stored <= set(names) <= stored | uncertain
-            assert len(stored) > 20
-            assert len(uncertain) > 20
+            assert stored
+            assert uncertain
             assert await groups.check() == []
 
     run(main())
