@@ -129,7 +129,8 @@ class Interrupted:
         """See that nothing is half done, and that each kind of call works."""
         found = self._groups.topics("group") & {"a", "b"}
         assert len(found) != 1, "half of a call is there"
-        assert self._groups.list_groups("here") != self._groups.list_groups("there"), "half renamed"
+        # In one look: what another thread carries along may land a moment later.
+        assert len({"here", "there"}.intersection(self._groups)) == 1, "half renamed"
         left = list(self._copy.parent.iterdir())
         assert left in ([], [self._copy]), f"left beside the copy: {left}"
         if left:
