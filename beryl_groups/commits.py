@@ -254,6 +254,7 @@ class Writer:
         """Settle what the lead was about; each step can be taken again after an interruption."""
         if self._connection.is_under_way():
             self._committing = []
+            self._connection.roll_back()
         self._connection.settle()
         for call in self._committing:
             call.done = True

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Concatenate, Literal, ParamSpec, Self, Ty
 from beryl_groups import broadcast, maintenance, operations, sqlite
 from beryl_groups.cache import MISSING
 from beryl_groups.methods import GroupMethods
-from beryl_groups.opening import open_store
+from beryl_groups.opening import CLOSED, open_store
 from beryl_groups.transaction import committed
 
 if TYPE_CHECKING:
@@ -148,7 +148,7 @@ class Groups(GroupMethods):
             ...
         beryl_groups.errors.Closed: The handle has been closed: open it again with start().
         """
-        self._store.close("The handle has been closed: open it again with start().")
+        self._store.close(CLOSED)
 
     def __enter__(self) -> Self:
         return self

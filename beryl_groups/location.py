@@ -44,14 +44,15 @@ class Location:
         return self.folder_to_remove is not None
 
     def has_wal(self) -> bool:
-        return os.access(self._sidecar("-wal"), os.F_OK)
+        return os.access(self.wal, os.F_OK)
 
-    def wal_path(self) -> Path:
+    @property
+    def wal(self) -> Path:
         return self._sidecar("-wal")
 
     def sizes(self) -> tuple[int, int]:
         """Return how many bytes the file and its WAL have."""
-        wal = self._sidecar("-wal").stat().st_size if self.has_wal() else 0
+        wal = self.wal.stat().st_size if self.has_wal() else 0
         return Path(self.path).stat().st_size, wal
 
     def has_journal(self) -> bool:
@@ -109,7 +110,7 @@ class Location:
 
         They may be from when it was read-only, or from when others might read it.
         """
-        for sidecar in (self._sidecar("-wal"), self._sidecar("-shm")):
+        for sidecar in (self.wal, self._sidecar("-shm")):
             with suppress(OSError):  # not the owner, or there is none
                 found = sidecar.lstat().st_mode
                 wanted = Path(self.path).stat().st_mode

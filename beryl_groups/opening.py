@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 
     from beryl_groups.sqlite import Synchronous
 
+CLOSED = "The handle has been closed: open it again with start()."
+"""Why a call that comes after ``close()`` is refused."""
+
 
 def open_store(
     database: str | os.PathLike[str] | URL, busy_timeout: float, synchronous: Synchronous

@@ -141,7 +141,7 @@ class Store:
         self, operation: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs
     ) -> T:
         """Run an operation and return when it is committed."""
-        return self.run(
+        return self._writer.run(
             self._writer.call(
                 lambda connection: operation(connection, *args, **kwargs),
                 operations.touched(operation, args),

@@ -46,7 +46,7 @@ class Wal:
         if self._commits % _COMMITS_BETWEEN_LOOKS:
             return
         try:
-            size = self._location.wal_path().stat().st_size
+            size = self._location.wal.stat().st_size
         except OSError:
             return
         begin = time.monotonic()

@@ -87,10 +87,8 @@ class WriteConnection:
         return self._connection is not None and self._connection.in_transaction
 
     def settle(self) -> None:
-        """End the turn, and undo what is not committed."""
+        """End the turn, in which nothing is under way any more."""
         self._cache.after_rollback()  # a commit that ended has nothing left to take back
-        if self.is_under_way():
-            self.roll_back()
         self._turns.end()
 
     def close(self) -> None:

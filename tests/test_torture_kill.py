@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.torture.command import figure_of_short_form
 from tests.torture.kill.__main__ import NOTICED, main
 from tests.torture.kill.lives import run
 
@@ -19,11 +20,7 @@ def test_processes_killed_at_random_leave_whole_calls(capsys: pytest.CaptureFixt
 
     Also the command says its seed first and its figure last, and exits with 0.
     """
-    code = main([])
-    out = capsys.readouterr().out
-    assert code == 0, out
-    first, *_, last = out.splitlines()
-    assert first.startswith("seed ")
+    last = figure_of_short_form(main, capsys)
     assert last == "40 kills, 0 faults"
 
 

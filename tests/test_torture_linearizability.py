@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.torture.command import figure_of_short_form
 from tests.torture.linearizability import checker
 from tests.torture.linearizability.__main__ import NOTICED, main, run
 from tests.torture.linearizability.checker import Call, Undecided, is_linearizable
@@ -22,11 +23,7 @@ def test_every_history_of_calls_is_one_after_the_other(capsys: pytest.CaptureFix
 
     Also the command says its seed first and its figure last, and exits with 0.
     """
-    code = main([])
-    out = capsys.readouterr().out
-    assert code == 0, out
-    first, *_, last = out.splitlines()
-    assert first.startswith("seed ")
+    last = figure_of_short_form(main, capsys)
     assert last.endswith(" rounds, 0 faults")
     assert int(last.split()[0].replace(",", "")) > 100
 

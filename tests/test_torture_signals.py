@@ -6,6 +6,7 @@ import time
 
 import pytest
 
+from tests.torture.command import figure_of_short_form
 from tests.torture.signals import NOTICED, main, run
 
 
@@ -14,11 +15,7 @@ def test_signals_at_any_time_hurt_nobody(capsys: pytest.CaptureFixture[str]) -> 
 
     Also the command says its seed first and its figure last, and exits with 0.
     """
-    code = main([])
-    out = capsys.readouterr().out
-    assert code == 0, out
-    first, *_, last = out.splitlines()
-    assert first.startswith("seed ")
+    last = figure_of_short_form(main, capsys)
     assert last == "200 signals, 0 faults"
 
 

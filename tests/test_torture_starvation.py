@@ -7,6 +7,7 @@ import random
 import pytest
 
 from beryl_groups.file_turns import FileTurns
+from tests.torture.command import figure_of_short_form
 from tests.torture.starvation import BROKEN, GREEDS, main, write_beside
 
 
@@ -17,11 +18,7 @@ def test_a_lone_writer_gets_its_turn_beside_greedy_ones(
 
     Also the command says its seed first and its figure last, and exits with 0.
     """
-    code = main([])
-    out = capsys.readouterr().out
-    assert code == 0, out
-    first, *_, last = out.splitlines()
-    assert first.startswith("seed ")
+    last = figure_of_short_form(main, capsys)
     assert last.endswith(" ms, 0 timeouts")
 
 

@@ -17,6 +17,7 @@ from beryl_groups.aio.transaction import AsyncTransaction
 from beryl_groups.aio.turns import Turns
 from beryl_groups.cache import MISSING
 from beryl_groups.errors import StorageFailed
+from beryl_groups.opening import CLOSED
 from beryl_groups.transaction import committed
 
 if TYPE_CHECKING:
@@ -31,7 +32,6 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 _THREADS_THAT_READ = 4
-_CLOSED = "The handle has been closed: open it again with start()."
 
 
 class AsyncGroups(AsyncGroupMethods):
@@ -201,7 +201,7 @@ class AsyncGroups(AsyncGroupMethods):
         """
         running_loop()
         if not self._store.abandoned:
-            self._store.closed = self._store.closed or _CLOSED
+            self._store.closed = self._store.closed or CLOSED
             try:
                 job = own_thread(self._close)
             except RuntimeError:  # the interpreter is about to end, and starts no thread any more
@@ -213,7 +213,7 @@ class AsyncGroups(AsyncGroupMethods):
         carried_out = self._turns.close()
         if carried_out is not None:
             carried_out.result()
-        self._store.close(_CLOSED)
+        self._store.close(CLOSED)
         self._readers.shutdown(wait=False)
 
     def _refuse_if_unusable(self) -> None:
@@ -246,7 +246,7 @@ class AsyncGroups(AsyncGroupMethods):
                 message = f"{self!r} was never closed."
                 warnings.warn(message, ResourceWarning, source=self, stacklevel=2)
             finally:
-                store.close(_CLOSED)
+                store.close(CLOSED)
                 self._turns.thread.shutdown(wait=False)
                 self._readers.shutdown(wait=False)
 

@@ -7,7 +7,9 @@ import secrets
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
+
+    import pytest
 
 
 def parse(
@@ -25,3 +27,15 @@ def parse(
         arguments.seed = secrets.randbelow(10**6)
     print(f"seed {arguments.seed}", flush=True)
     return arguments
+
+
+def figure_of_short_form(
+    main: Callable[[list[str]], int], capsys: pytest.CaptureFixture[str]
+) -> str:
+    """Run a command that has to find nothing; it says its seed first, and its figure last."""
+    code = main([])
+    out = capsys.readouterr().out
+    assert code == 0, out
+    first, *_, last = out.splitlines()
+    assert first.startswith("seed ")
+    return last
