@@ -74,7 +74,7 @@ class Cache:
         self._version: int | None = None
         self._writer: Connection | None = None
         self._writers_version: int | None = None
-        self._committing = False
+        self.committing = False
         self._young: dict[Kind, dict[tuple[Any, ...], tuple[Any, int]]] = {}
         self._old: dict[Kind, dict[tuple[Any, ...], tuple[Any, int]]] = {}
         self._bytes_of_young = 0
@@ -92,7 +92,7 @@ class Cache:
             version = self._look()
             if version == kept_with and version is not None:
                 return answer
-            if not self._committing:
+            if not self.committing:
                 # Otherwise it may be the commit of this handle that shows: it will clear up.
                 self._drop_all(version)
             return MISSING
@@ -132,27 +132,25 @@ class Cache:
 
     def before_commit(self, writer: Connection) -> None:
         """Take note, inside a write transaction, of what others have committed before it."""
+        if not (self._young or self._old or self.committing):
+            # Nothing to hold on to: what is kept from here on, the next look will judge.
+            self._writer = None
+            return
         with self._lock:
-            if self._committing:
-                self._committing = False
+            if self.committing:
+                self.committing = False
                 self._drop_all(None)
-            if not self._young and not self._old:
-                # Nothing to hold on to: what is kept from here on, the next look will judge.
-                self._writer = None
-                return
             theirs = _data_version(writer)
             if theirs != self._writers_version or writer is not self._writer:
                 version = self._look()
                 if version != self._version:
                     self._drop_all(version)
                 self._writer, self._writers_version = writer, theirs
-            self._committing = True
+            self.committing = True
 
     def after_commit(self, writer: Connection, touched: Iterable[Touched]) -> None:
-        """Drop what the commit touched; all, if others have committed since."""
+        """Drop what the commit that was prepared for touched; all, if others have committed."""
         with self._lock:
-            if not self._committing:
-                return
             # First the cache's own look: what others commit after it, the next look will show.
             version = self._look()
             try:
@@ -165,17 +163,16 @@ class Cache:
                 self._version = version
             else:
                 self._drop_all(version)
-            self._committing = False
+            self.committing = False
 
     def after_rollback(self) -> None:
-        """Go on after a commit that failed or was interrupted; one that did neither is no matter.
+        """Go on after a commit that failed or was interrupted.
 
         If it landed all the same, that shows in the version.
         """
-        if self._committing:
-            # The next commit looks at the version too: the second to land must not hide the first.
-            self._writer = None
-            self._committing = False
+        # The next commit looks at the version too: the second to land must not hide the first.
+        self._writer = None
+        self.committing = False
 
     def disconnect(self) -> None:
         """Close the connection, and with it forget all answers."""

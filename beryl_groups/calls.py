@@ -6,6 +6,7 @@ import threading
 import time
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
+from beryl_groups import operations
 from beryl_groups.errors import GroupError
 
 if TYPE_CHECKING:
@@ -20,30 +21,36 @@ T = TypeVar("T")
 class Call(Generic[T]):
     """One write, from the moment it is asked for to its outcome."""
 
+    wake: threading.Lock | None = None
+    done = False
+    left = False
+    error: Exception | None = None
+    result: Any = None
+    touched: Iterable[Touched] | None = None
+    """The answers that it may change, where it is more than one operation."""
+
     def __init__(
-        self,
-        work: Callable[[Connection], T] | None,
-        touched: Iterable[Touched],
-        busy_timeout: float,
+        self, busy_timeout: float, work: Callable[..., T] | None, arguments: tuple[Any, ...] = ()
     ) -> None:
         self.work = work
-        self.touched = touched
+        self.arguments = arguments
         self.deadline = time.monotonic() + busy_timeout
         self.thread = threading.get_ident()
-        self.wake: threading.Lock | None = None
-        self.done = False
-        self.left = False
-        self.error: Exception | None = None
-        self.result: Any = None
 
     def attempt(self, connection: Connection) -> None:
         """Do the work; it refuses before it has written anything, or it spoils the transaction."""
         self.error = None
         try:
             if self.work is not None:
-                self.result = self.work(connection)
+                self.result = self.work(connection, *self.arguments)
         except GroupError as refusal:
             self.error = refusal
+
+    def touches(self) -> Iterable[Touched]:
+        """Return which answers it may have changed."""
+        if self.work is None or self.touched is not None:
+            return self.touched or ()
+        return operations.touched(self.work, self.arguments)
 
     def time_left(self) -> float:
         return min(max(self.deadline - time.monotonic(), 0), threading.TIMEOUT_MAX)

@@ -28,9 +28,9 @@ from beryl_groups.errors import Closed, GroupError, StorageFailed
 from beryl_groups.write_connection import WriteConnection
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Iterator
 
-    from beryl_groups.cache import Cache, Touched
+    from beryl_groups.cache import Cache
     from beryl_groups.sqlite import Connection
     from beryl_groups.wal import Wal
     from beryl_groups.write_connection import Connections
@@ -61,8 +61,9 @@ class Writer:
             try:
                 self._leave(call)
             finally:
-                self._leave(call)
-        return call.outcome()  # type: ignore[no-any-return]
+                if not call.left:
+                    self._leave(call)
+        return call.result if call.error is None else call.outcome()  # type: ignore[no-any-return]
 
     @contextmanager
     def transaction(self, call: Call[None]) -> Iterator[Connection]:
@@ -82,12 +83,14 @@ class Writer:
             try:
                 self._leave(call)
             finally:
-                self._leave(call)
+                if not call.left:
+                    self._leave(call)
 
     @contextmanager
     def paused(self) -> Iterator[None]:
         """Hold the lead with no connection open; after a close nobody else can take it."""
-        call: Call[None] = self.call(None, ())
+        call: Call[None] = Call(self._connections.busy_timeout, None)
+        self._refuse_beside_own(call)
         if self._closed is not None:
             self._wait_for_the_last(call)
             yield
@@ -126,17 +129,6 @@ class Writer:
         self._queue.clear()
         self._carried = []
 
-    def call(self, work: Callable[[Connection], T] | None, touched: Iterable[Touched]) -> Call[T]:
-        """Return a call of this thread, which must not lead already."""
-        call = Call(work, touched, self._connections.busy_timeout)
-        leader = self._leader
-        if leader is not None and leader.thread == call.thread:
-            raise GroupError(
-                "This thread has a transaction open, and a write beside it would wait for "
-                "itself: write through the object that transaction() gave, or after its block."
-            )
-        return call
-
     def _lead(self, call: Call[Any]) -> bool:
         """Wait for the lead and return True, or False where another has carried the call out."""
         with self._mutex:
@@ -145,6 +137,7 @@ class Writer:
             if self._leader is None:
                 self._leader = call
                 return True
+            self._refuse_beside_own(call)
             call.wake = threading.Lock()
             call.wake.acquire()
             self._queue.append(call)
@@ -164,6 +157,14 @@ class Writer:
                 # A call that a leader carries has its answer when that leader's commit ends.
                 wait = call.time_left() if waiting else -1
 
+    def _refuse_beside_own(self, call: Call[Any]) -> None:
+        leader = self._leader
+        if leader is not None and leader.thread == call.thread:
+            raise GroupError(
+                "This thread has a transaction open, and a write beside it would wait for "
+                "itself: write through the object that transaction() gave, or after its block."
+            )
+
     def _lead_alone(self, call: Call[Any]) -> None:
         """Wait for the lead of a call that nobody else can carry out."""
         if not self._lead(call):
@@ -173,7 +174,8 @@ class Writer:
         """Do the call and all that wait, together; or alone, where one spoils it for the others."""
         try:
             connection = self._connection.begin(call.deadline)
-            self._take_along()
+            if self._queue:
+                self._take_along()
             for each in (call, *self._carried):
                 each.attempt(connection)
         except Exception as error:  # noqa: BLE001 - it becomes the answer of a caller
@@ -213,7 +215,7 @@ class Writer:
                 self._queue.popleft()
 
     def _commit(self, connection: Connection, batch: list[Call[Any]]) -> None:
-        if not self._connection.holds(connection):
+        if connection is not self._connection.current:
             raise Closed(self._closed or "The connection is gone.")
         self._committing = batch
         try:
@@ -225,7 +227,7 @@ class Writer:
             raise
         for call in batch:
             call.done = True
-        self._connection.tell(connection, [answer for call in batch for answer in call.touched])
+        self._connection.tell(connection, batch)
 
     @contextmanager
     def _translating(self) -> Iterator[None]:
@@ -252,8 +254,9 @@ class Writer:
 
     def _end_lead(self) -> None:
         """Settle what the lead was about; each step can be taken again after an interruption."""
-        if self._connection.is_under_way():
-            self._committing = []
+        connection = self._connection.current
+        if connection is not None and connection.in_transaction:
+            self._committing = []  # its commit has not come about
             self._connection.roll_back()
         self._connection.settle()
         for call in self._committing:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import warnings
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, Concatenate, Literal, ParamSpec, Self, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar, TypeVarTuple, cast
 
 from beryl_groups import broadcast, maintenance, operations, sqlite
 from beryl_groups.cache import MISSING
+from beryl_groups.calls import Call
 from beryl_groups.methods import GroupMethods
 from beryl_groups.opening import CLOSED, open_store
 from beryl_groups.transaction import committed
@@ -23,8 +24,8 @@ if TYPE_CHECKING:
     from beryl_groups.store import Store
     from beryl_groups.transaction import Transaction
 
-P = ParamSpec("P")
 T = TypeVar("T")
+Given = TypeVarTuple("Given")
 
 
 def start(
@@ -63,20 +64,16 @@ class Groups(GroupMethods):
         self._store = store
         self._find = store.cache.find
 
-    def _read(
-        self, operation: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs
-    ) -> T:
-        return self._store.read(operation, *args, **kwargs)
+    def _read(self, operation: Callable[[Connection, *Given], T], *given: *Given) -> T:
+        return self._store.read(operation, *given)
 
     def topics(self, name: str) -> frozenset[str]:
         # What is found under a name has been checked when it was kept.
         found = self._find(operations.topics, (name,)) if type(name) is str else MISSING
         return super().topics(name) if found is MISSING else cast("frozenset[str]", found)
 
-    def _write(
-        self, operation: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs
-    ) -> T:
-        return self._store.write(operation, *args, **kwargs)
+    def _write(self, operation: Callable[[Connection, *Given], T], *given: *Given) -> T:
+        return self._store.run(Call(self._store.busy_timeout, operation, given))
 
     def _deliver(
         self,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from inspect import iscoroutinefunction
-from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, TypeVarTuple
 
 from beryl_groups import operations
 from beryl_groups.broadcast import Audience, check_callback
@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 
     from beryl_groups.sqlite import Connection
 
-P = ParamSpec("P")
 T = TypeVar("T")
+Given = TypeVarTuple("Given")
 
 
 class GroupMethods(ABC):
@@ -30,14 +30,10 @@ class GroupMethods(ABC):
     """
 
     @abstractmethod
-    def _read(
-        self, operation: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs
-    ) -> T: ...
+    def _read(self, operation: Callable[[Connection, *Given], T], *given: *Given) -> T: ...
 
     @abstractmethod
-    def _write(
-        self, operation: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs
-    ) -> T: ...
+    def _write(self, operation: Callable[[Connection, *Given], T], *given: *Given) -> T: ...
 
     @abstractmethod
     def _deliver(

@@ -13,7 +13,7 @@ from beryl_groups import sqlite, statements
 from beryl_groups.errors import AlreadyExists, NotFound
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Iterator, Sequence
     from typing import Any
 
     from beryl_groups.cache import Touched
@@ -39,7 +39,11 @@ def rename(connection: Connection, name: str, new_name: str) -> None:
     connection.execute(statements.RENAME, (new_name, group_id))
 
 
-def add(connection: Connection, name: str, topics: Iterable[str]) -> None:
+def add(connection: Connection, name: str, topics: Sequence[str]) -> None:
+    if len(topics) == 1:  # as most often, and then one statement does it
+        if not connection.execute(statements.ADD_TO_NAME, (topics[0], name)).rowcount:
+            _group_id(connection, name)
+        return
     group_id = _group_id(connection, name)
     connection.executemany(statements.ADD, [(group_id, topic) for topic in topics])
 
@@ -131,21 +135,23 @@ _ANY_TOPICS: list[Touched] = [(topics, None), (ordered_topics, None), (ordered_u
 EVERYTHING: list[Touched] = [*_ANY_NAME, *_ANY_TOPICS, (groups_of, None)]
 
 
-def touched(operation: Callable[..., Any], arguments: tuple[Any, ...]) -> list[Touched]:
+def touched(operation: Callable[..., Any], arguments: tuple[Any, ...]) -> Iterator[Touched]:
     """Return which answers a write may change: those of a reading operation to these arguments.
 
     None stands for whatever the arguments were.
     """
     if operation is create:
-        return [*_ANY_NAME, (ordered_topics, arguments)]
-    if operation is add or operation is remove or operation is set_topics:
+        yield from _ANY_NAME
+        yield ordered_topics, arguments
+    elif operation is add or operation is remove or operation is set_topics:
         name, changed = arguments
-        answers: list[Touched] = [
-            (topics, (name,)),
-            (ordered_topics, (name,)),
-            (ordered_union, None),
-        ]
+        yield topics, (name,)
+        yield ordered_topics, (name,)
+        yield ordered_union, None
         if operation is set_topics or len(changed) > _FEW:
-            return [*answers, (groups_of, None)]
-        return [*answers, *((groups_of, (topic,)) for topic in changed)]
-    return EVERYTHING
+            yield groups_of, None
+        else:
+            for topic in changed:
+                yield groups_of, (topic,)
+    else:
+        yield from EVERYTHING

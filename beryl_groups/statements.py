@@ -41,6 +41,12 @@ ADD = sql(
     .values(group_id=bindparam("id"), topic=bindparam("topic"))
     .on_conflict_do_nothing()
 )
+# What adds no row met one that is there, or no group.
+ADD_TO_NAME = sql(
+    insert(group_topics)
+    .from_select(["group_id", "topic"], select(groups.c.id, bindparam("topic")).where(_name))
+    .on_conflict_do_nothing()
+)
 REMOVE = sql(delete(group_topics).where(_id, group_topics.c.topic == bindparam("topic")))
 TOPICS_OF_ID = sql(select(group_topics.c.topic).where(_id))
 

@@ -7,14 +7,15 @@ import time
 import weakref
 from collections import deque
 from contextlib import ExitStack, contextmanager
-from typing import TYPE_CHECKING, Concatenate, ParamSpec, TypeVar, cast
+from typing import TYPE_CHECKING, TypeVar, TypeVarTuple, cast
 
 from sqlalchemy import create_engine
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import NullPool
 
-from beryl_groups import fork, operations, schema, sqlite
+from beryl_groups import fork, schema, sqlite
 from beryl_groups.cache import MISSING, Cache
+from beryl_groups.calls import Call
 from beryl_groups.commits import Writer
 from beryl_groups.errors import Busy, Closed, GroupError, StartFailed, StorageFailed
 from beryl_groups.wal import Wal
@@ -24,12 +25,11 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
     from beryl_groups.cache import Touched
-    from beryl_groups.calls import Call
     from beryl_groups.location import Location
     from beryl_groups.sqlite import Connection, Synchronous
 
-P = ParamSpec("P")
 T = TypeVar("T")
+Given = TypeVarTuple("Given")
 
 _MOST_IDLE_CONNECTIONS = 8
 
@@ -44,6 +44,8 @@ class Store:
         self.abandoned = False
         self.cache = Cache(self)
         self._writer = Writer(self, self.cache, Wal(location))
+        self.run = self._writer.run
+        """Carry out a call that may have waited elsewhere, and return when it is committed."""
         self._engine = create_engine(
             "sqlite://",
             module=sqlite.driver,
@@ -101,22 +103,18 @@ class Store:
             )
         schema.upgrade(location, busy_timeout)
 
-    def read(
-        self, operation: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs
-    ) -> T:
+    def read(self, operation: Callable[[Connection, *Given], T], *given: *Given) -> T:
         """Return what an operation reads, from memory where it is certain to be the same."""
         if self.closed is not None:
             raise Closed(self.closed)
-        answer = self.cache.find(operation, args)
+        answer = self.cache.find(operation, given)
         if answer is MISSING:
             version = self.cache.version()
-            answer = self.read_file(operation, *args, **kwargs)
-            self.cache.keep(operation, args, answer, version)
+            answer = self.read_file(operation, *given)
+            self.cache.keep(operation, given, answer, version)
         return cast("T", answer)
 
-    def read_file(
-        self, operation: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs
-    ) -> T:
+    def read_file(self, operation: Callable[[Connection, *Given], T], *given: *Given) -> T:
         """Run an operation that only reads."""
         self.refuse_if_closed()
         try:
@@ -124,7 +122,7 @@ class Store:
         except IndexError:
             connection = self._connect_or_fail()
         try:
-            result = operation(connection, *args, **kwargs)
+            result = operation(connection, *given)
         except GroupError:
             self._give_back(connection)
             raise
@@ -137,21 +135,6 @@ class Store:
         self._give_back(connection)
         return result
 
-    def write(
-        self, operation: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs
-    ) -> T:
-        """Run an operation and return when it is committed."""
-        return self._writer.run(
-            self._writer.call(
-                lambda connection: operation(connection, *args, **kwargs),
-                operations.touched(operation, args),
-            )
-        )
-
-    def run(self, call: Call[T]) -> T:
-        """Carry out a call that may have waited elsewhere, and return when it is committed."""
-        return self._writer.run(call)
-
     def transaction(
         self, touched: Iterable[Touched], call: Call[None] | None = None
     ) -> AbstractContextManager[Connection]:
@@ -160,7 +143,7 @@ class Store:
         It is of this thread's, or of a call that has waited elsewhere.
         """
         if call is None:
-            call = self._writer.call(None, ())
+            call = Call(self.busy_timeout, None)
         call.touched = touched
         return self._writer.transaction(call)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from contextlib import contextmanager
 from functools import partial
-from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, TypeVarTuple
 
 from beryl_groups import broadcast, operations, sqlite
 from beryl_groups.errors import Closed, GroupError, StorageFailed
@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from beryl_groups.sqlite import Connection
     from beryl_groups.store import Store
 
-P = ParamSpec("P")
 T = TypeVar("T")
+Given = TypeVarTuple("Given")
 
 
 @contextmanager
@@ -58,28 +58,24 @@ class Transaction(GroupMethods):
         self._failure: BaseException | None = None
         self.deliveries: list[Callable[[], None]] = []
 
-    def _run(
-        self, operation: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs
-    ) -> T:
+    def _run(self, operation: Callable[[Connection, *Given], T], *given: *Given) -> T:
         with self._lock:
             self.refuse_if_unusable()
             try:
-                return operation(self._connection, *args, **kwargs)
+                return operation(self._connection, *given)
             except sqlite.Errors as error:
                 raise self._store.translated(error) from error
 
     _read = _run
 
-    def _write(
-        self, operation: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs
-    ) -> T:
+    def _write(self, operation: Callable[[Connection, *Given], T], *given: *Given) -> T:
         # Before the write: an interrupt after it must not leave an answer that it changed.
-        self._touched += operations.touched(operation, args)
+        self._touched += operations.touched(operation, given)
         if len(self._touched) > _MANY:
             self._touched[:] = operations.EVERYTHING
         with self._lock:
             try:
-                return self._run(operation, *args, **kwargs)
+                return self._run(operation, *given)
             except BaseException as error:
                 # A refusal comes before anything is written; after all else, half of it may be.
                 if not isinstance(error, GroupError) or isinstance(error.__cause__, sqlite.Errors):

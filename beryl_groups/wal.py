@@ -21,8 +21,6 @@ if TYPE_CHECKING:
 MOST_BYTES = 8 * 2**20
 """About twice what SQLite lets it grow to where it finds its moment."""
 
-_COMMITS_BETWEEN_LOOKS = 16
-
 _PATIENCE = 0.1
 """Seconds to wait for a moment without readers."""
 
@@ -37,14 +35,10 @@ class Wal:
 
     def __init__(self, location: Location) -> None:
         self._location = location
-        self._commits = 0
         self._not_before = 0.0
 
-    def after_commit(self, connection: sqlite.Connection) -> None:
+    def keep_short(self, connection: sqlite.Connection) -> None:
         """Empty the WAL where it has grown too large, if all readers can be waited for."""
-        self._commits += 1
-        if self._commits % _COMMITS_BETWEEN_LOOKS:
-            return
         try:
             size = self._location.wal.stat().st_size
         except OSError:

@@ -5,7 +5,8 @@ Only the thread of the call that leads touches it (see `commits`).
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from itertools import chain
+from typing import TYPE_CHECKING, Any, Protocol
 
 from beryl_groups import sqlite
 from beryl_groups.errors import Busy, GroupError
@@ -14,9 +15,12 @@ from beryl_groups.file_turns import FileTurns
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from beryl_groups.cache import Cache, Touched
+    from beryl_groups.cache import Cache
+    from beryl_groups.calls import Call
     from beryl_groups.sqlite import Connection
     from beryl_groups.wal import Wal
+
+_COMMITS_BETWEEN_LOOKS = 16  # at the length of the WAL
 
 
 class Connections(Protocol):
@@ -37,23 +41,21 @@ class WriteConnection:
         self._connections = connections
         self._cache = cache
         self._wal = wal
+        self._commits = 0
         self._turns = FileTurns()
-        self._connection: Connection | None = None
+        self.current: Connection | None = None
+        """Which may be another one after each call that failed."""
 
     def begin(self, deadline: float) -> Connection:
         """Begin a write transaction, and wait for other processes until the deadline."""
-        connection = self._connection
+        connection = self.current
         if isinstance(connection, sqlite.ReadOnlyConnection):
             self.close()  # by now it may be one to write
             connection = None
         if connection is None:
-            connection = self._connection = self._connections.connect_to_write()
+            connection = self.current = self._connections.connect_to_write()
         self._turns.begin(connection, deadline)
         return connection
-
-    def holds(self, connection: Connection) -> bool:
-        """Tell whether it still is the connection that `begin` gave."""
-        return connection is self._connection
 
     def commit(self, connection: Connection) -> None:
         self._cache.before_commit(connection)
@@ -64,14 +66,19 @@ class WriteConnection:
         self._cache.after_rollback()
         sqlite.take_back_commit(connection, self._connections.busy_timeout)
 
-    def tell(self, connection: Connection, touched: Iterable[Touched]) -> None:
-        """Do what has to come after the commit."""
-        self._cache.after_commit(connection, touched)
-        self._wal.after_commit(connection)
+    def tell(self, connection: Connection, calls: Iterable[Call[Any]]) -> None:
+        """Do what has to come after the commit of these calls."""
+        if self._cache.committing:
+            self._cache.after_commit(
+                connection, chain.from_iterable(call.touches() for call in calls)
+            )
+        self._commits += 1
+        if not self._commits % _COMMITS_BETWEEN_LOOKS:
+            self._wal.keep_short(connection)
 
     def roll_back(self, error: Exception | None = None) -> None:
         """Undo what is not committed; a connection on which storage failed is not used again."""
-        connection = self._connection
+        connection = self.current
         if connection is None:
             return
         try:
@@ -82,23 +89,20 @@ class WriteConnection:
         if error is not None and not isinstance(self._connections.translated(error), Busy):
             self._reconnect(connection)
 
-    def is_under_way(self) -> bool:
-        """Tell whether a transaction is open, and so its commit has not come about."""
-        return self._connection is not None and self._connection.in_transaction
-
     def settle(self) -> None:
         """End the turn, in which nothing is under way any more."""
-        self._cache.after_rollback()  # a commit that ended has nothing left to take back
+        if self._cache.committing:
+            self._cache.after_rollback()
         self._turns.end()
 
     def close(self) -> None:
-        if self._connection is not None:
-            self._connections.close_connection(self._connection)
-            self._connection = None
+        if self.current is not None:
+            self._connections.close_connection(self.current)
+            self.current = None
 
     def abandon(self) -> None:
         """Give the connection up without touching it."""
-        self._connection = None
+        self.current = None
 
     def _reconnect(self, failed: Connection) -> None:
         """Take another connection, which has to be there before the failed one is closed.
@@ -108,9 +112,9 @@ class WriteConnection:
         there for committed, and nothing would sync it any more.
         """
         try:
-            self._connection = self._connections.connect_to_write()
+            self.current = self._connections.connect_to_write()
         except (*sqlite.Errors, GroupError):
             if not failed.in_transaction:
                 return  # to be used again, for want of a better one
-            self._connection = None
+            self.current = None
         self._connections.close_connection(failed)

@@ -143,7 +143,7 @@ def test_an_import_that_fails_while_it_writes_leaves_nothing(path: Path) -> None
     """What the database itself refuses half way takes all of the import along."""
     filled(path, {"team": ["x"]})
     with beryl_groups.start(path) as groups:
-        groups._store.write(
+        groups._write(
             lambda connection: connection.execute(
                 "CREATE INDEX no ON group_topics "
                 "(CASE topic WHEN 'last' THEN abs(-9223372036854775804 - length(topic)) END)"

@@ -66,9 +66,9 @@ def test_an_interrupt_after_a_commit_that_failed(
 
     monkeypatch.setattr(sqlite, "take_back_commit", interrupt)
     held = groups._store._writer._connection
-    failing: Any = FailingConnection(held._connection)  # type: ignore[arg-type]
+    failing: Any = FailingConnection(held.current)  # type: ignore[arg-type]
     groups._store._connections.add(failing)
-    held._connection = failing
+    held.current = failing
 
     with pytest.raises(KeyboardInterrupt):
         groups.add("group", "leading")

@@ -38,10 +38,9 @@ def test_another_synchronous_is_refused(path: Path, synchronous: str) -> None:
 
 def settings(groups: beryl_groups.Groups, pragma: str) -> set[object]:
     """Return what a pragma says on the connections of a handle, for reading and for writing."""
-    store = groups._store
     return {
         use(lambda connection: connection.execute(f"PRAGMA {pragma}").fetchone()[0])
-        for use in (store.read, store.write)
+        for use in (groups._read, groups._write)
     }
 
 

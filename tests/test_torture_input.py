@@ -329,9 +329,7 @@ def test_a_word_that_shows_itself_otherwise_counts_for_its_text(
 ) -> None:
     """A member of an Enum of strings is such a word."""
     with beryl_groups.start(path, synchronous=kind("normal")) as groups:
-        read = groups._store.write(
-            lambda connection: connection.execute("PRAGMA synchronous").fetchone()
-        )
+        read = groups._write(lambda connection: connection.execute("PRAGMA synchronous").fetchone())
         assert read == (1,)
 
 

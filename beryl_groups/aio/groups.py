@@ -8,7 +8,7 @@ import warnings
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from functools import partial
-from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, Self, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Self, TypeVar, TypeVarTuple, cast
 
 from beryl_groups import broadcast, maintenance, sqlite
 from beryl_groups.aio.methods import AsyncGroupMethods
@@ -28,8 +28,8 @@ if TYPE_CHECKING:
     from beryl_groups.sqlite import Connection
     from beryl_groups.store import Store
 
-P = ParamSpec("P")
 T = TypeVar("T")
+Given = TypeVarTuple("Given")
 
 _THREADS_THAT_READ = 4
 
@@ -54,21 +54,19 @@ class AsyncGroups(AsyncGroupMethods):
         self._turns = Turns(store)
         self._readers = ThreadPoolExecutor(_THREADS_THAT_READ, "beryl_groups-reads")
 
-    async def _read(
-        self, operation: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs
-    ) -> T:
+    async def _read(self, operation: Callable[[Connection, *Given], T], *given: *Given) -> T:
         self._refuse_if_unusable()
-        answer = self._store.cache.find_at_once(operation, args)
+        answer = self._store.cache.find_at_once(operation, given)
         if answer is MISSING:
             read = self._store.read
-            return await Job(self._readers, lambda: read(operation, *args, **kwargs)).result()
+            return await Job(self._readers, lambda: read(operation, *given)).result()
         return cast("T", answer)
 
     def _write(
-        self, operation: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs
+        self, operation: Callable[[Connection, *Given], T], *given: *Given
     ) -> Coroutine[Any, Any, T]:
         self._refuse_if_unusable()
-        return self._turns.write(operation, *args, **kwargs)
+        return self._turns.write(operation, *given)
 
     async def _deliver(
         self,

@@ -7,7 +7,7 @@ the operations are the same.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, TypeVarTuple
 
 from beryl_groups import operations
 from beryl_groups.broadcast import Audience, check_callback
@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 
     from beryl_groups.sqlite import Connection
 
-P = ParamSpec("P")
 T = TypeVar("T")
+Given = TypeVarTuple("Given")
 
 
 class AsyncGroupMethods(ABC):
@@ -31,14 +31,10 @@ class AsyncGroupMethods(ABC):
     """
 
     @abstractmethod
-    async def _read(
-        self, operation: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs
-    ) -> T: ...
+    async def _read(self, operation: Callable[[Connection, *Given], T], *given: *Given) -> T: ...
 
     @abstractmethod
-    async def _write(
-        self, operation: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs
-    ) -> T: ...
+    async def _write(self, operation: Callable[[Connection, *Given], T], *given: *Given) -> T: ...
 
     @abstractmethod
     async def _deliver(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, TypeVarTuple
 
 from beryl_groups import broadcast
 from beryl_groups.aio.methods import AsyncGroupMethods
@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from beryl_groups.sqlite import Connection
     from beryl_groups.transaction import Transaction
 
-P = ParamSpec("P")
 T = TypeVar("T")
+Given = TypeVarTuple("Given")
 
 
 class AsyncTransaction(AsyncGroupMethods):
@@ -32,20 +32,16 @@ class AsyncTransaction(AsyncGroupMethods):
         self._thread = thread
         self.deliveries: list[Callable[[], Awaitable[None]]] = []
 
-    async def _read(
-        self, operation: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs
-    ) -> T:
+    async def _read(self, operation: Callable[[Connection, *Given], T], *given: *Given) -> T:
         self._transaction.refuse_if_unusable()
         read = self._transaction._read  # noqa: SLF001 - another face of the same transaction
-        job = Job(self._thread, lambda: read(operation, *args, **kwargs))
+        job = Job(self._thread, lambda: read(operation, *given))
         return await job.result_or_end()
 
-    async def _write(
-        self, operation: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs
-    ) -> T:
+    async def _write(self, operation: Callable[[Connection, *Given], T], *given: *Given) -> T:
         self._transaction.refuse_if_unusable()
         write = self._transaction._write  # noqa: SLF001
-        job = Job(self._thread, lambda: write(operation, *args, **kwargs))
+        job = Job(self._thread, lambda: write(operation, *given))
         return await job.result_or_end()
 
     async def _deliver(

@@ -22,9 +22,8 @@ from collections import deque
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from functools import partial
-from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, TypeVarTuple
 
-from beryl_groups import operations
 from beryl_groups.calls import Call
 from beryl_groups.errors import Busy, Closed, GroupError
 
@@ -32,12 +31,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
     from concurrent.futures import Future
 
-    from beryl_groups.cache import Touched
     from beryl_groups.sqlite import Connection
     from beryl_groups.store import Store
 
-P = ParamSpec("P")
 T = TypeVar("T")
+Given = TypeVarTuple("Given")
 
 
 class TaskCall(Call[T]):
@@ -45,13 +43,12 @@ class TaskCall(Call[T]):
 
     def __init__(
         self,
-        work: Callable[[Connection], T] | None,
-        may_touch: Callable[[], Iterable[Touched]],
         busy_timeout: float,
+        work: Callable[..., T] | None,
+        arguments: tuple[Any, ...],
         loop: asyncio.AbstractEventLoop,
     ) -> None:
-        super().__init__(work, (), busy_timeout)
-        self.may_touch = may_touch
+        super().__init__(busy_timeout, work, arguments)
         self.task = asyncio.current_task(loop)
         self.woken = loop.create_future()
         self._claim = threading.Lock()
@@ -104,14 +101,9 @@ class Turns:
         self._timer: asyncio.TimerHandle | None = None
         self._closed = False
 
-    async def write(
-        self, operation: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs
-    ) -> T:
+    async def write(self, operation: Callable[[Connection, *Given], T], *given: *Given) -> T:
         """Have an operation carried out, and return when it is committed."""
-        call = self._enqueue(
-            lambda connection: operation(connection, *args, **kwargs),
-            partial(operations.touched, operation, args),
-        )
+        call = self._enqueue(operation, given)
         try:
             while not call.done:
                 await call.woken
@@ -127,7 +119,7 @@ class Turns:
 
     async def take(self) -> tuple[Turn, Call[None]]:
         """Wait for a turn alone, and return it with the call that has waited for it."""
-        call: TaskCall[None] = self._enqueue(None, tuple)
+        call: TaskCall[None] = self._enqueue(None)
         try:
             await call.woken
             if (turn := self._turn) is None or call not in turn.batch:
@@ -161,9 +153,9 @@ class Turns:
         return begun
 
     def _enqueue(
-        self, work: Callable[[Connection], T] | None, may_touch: Callable[[], Iterable[Touched]]
+        self, work: Callable[..., T] | None, arguments: tuple[Any, ...] = ()
     ) -> TaskCall[T]:
-        call = TaskCall(work, may_touch, self._store.busy_timeout, self._loop)
+        call = TaskCall(self._store.busy_timeout, work, arguments, self._loop)
         turn = self._turn
         if turn is not None and turn.owner is not None and turn.owner is call.task:
             raise GroupError(
@@ -233,10 +225,10 @@ class Turns:
     def _carry_out_together(self, batch: Sequence[TaskCall[Any]]) -> None:
         while batch:
             first = batch[0]
-            touched = {answer for call in batch for answer in call.may_touch()}
-            work = partial(_attempt_each, batch)
+            call: Call[None] = Call(first.time_left(), partial(_attempt_each, batch))
+            call.touched = {answer for each in batch for answer in each.touches()}
             try:
-                self._store.run(Call(work, touched, first.time_left()))
+                self._store.run(call)
             except Busy as error:
                 first.begin()
                 first.answer(error)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import threading
 import time
 from typing import TYPE_CHECKING, Any
@@ -10,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 from beryl_groups import operations, sqlite
 from beryl_groups.commits import Writer
 from beryl_groups.file_turns import FileTurns
+from beryl_groups.groups import Groups
 from beryl_groups.location import Location
-from beryl_groups.store import Store
 from beryl_groups.transaction import Transaction
 from beryl_groups.write_connection import WriteConnection
 
@@ -35,16 +34,16 @@ def never_syncs() -> None:
 
 def acknowledges_before_the_commit() -> None:
     """A write returns at once; another thread carries it out a moment later."""
-    sound = Store.write
+    sound = Groups._write
 
-    def write(self: Store, operation: Callable[..., Any], *args: Any) -> None:
+    def write(self: Groups, operation: Callable[..., Any], *args: Any) -> None:
         def later() -> None:
             time.sleep(0.005)
             sound(self, operation, *args)
 
         threading.Thread(target=later, daemon=True).start()
 
-    Store.write = write  # type: ignore[method-assign, assignment]
+    Groups._write = write  # type: ignore[method-assign, assignment]
 
 
 def _commit_and_go_on(connection: sqlite.Connection) -> None:
@@ -71,7 +70,7 @@ def splits_bulk_adds() -> None:
     def add(connection: sqlite.Connection, name: str, topics: Iterable[str]) -> None:
         listed = list(topics)
         half = len(listed) // 2
-        sound(connection, name, itertools.islice(listed, half))
+        sound(connection, name, listed[:half])
         if half:
             _commit_and_go_on(connection)
         sound(connection, name, listed[half:])

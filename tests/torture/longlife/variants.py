@@ -58,7 +58,7 @@ def leaves_a_read_open() -> None:
 
 def never_waits_for_readers() -> None:
     """The WAL is left to SQLite alone."""
-    Wal.after_commit = lambda self, connection: None  # type: ignore[method-assign]
+    Wal.keep_short = lambda self, connection: None  # type: ignore[method-assign]
 
 
 BROKEN = {
