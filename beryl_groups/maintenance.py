@@ -7,7 +7,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from beryl_groups import sqlite
+from beryl_groups import sqlite, sqlite_errors
 from beryl_groups.errors import InvalidName, StorageFailed
 from beryl_groups.location import absolute, create_for_owner, opened, sync_folder
 from beryl_groups.names import check_name
@@ -39,7 +39,7 @@ def problems(connection: Connection) -> list[str]:
         for search in (_damage, _orphans, _bad_references, _bad_names):
             found.extend(search(connection))
     except sqlite.Errors as error:
-        if not sqlite.is_damage(error):
+        if not sqlite_errors.is_damage(error):
             raise
         found.append(f"The file or its schema is damaged: {error}.")
     finally:
@@ -119,7 +119,7 @@ def write_backup(path: str | os.PathLike[str], write: Callable[[Path, Path], Non
     except (OSError, ValueError) as error:
         raise _failed(target, getattr(error, "strerror", None) or str(error)) from error
     except sqlite.Errors as error:
-        raise _failed(target, sqlite.reason(error)) from error
+        raise _failed(target, sqlite_errors.reason(error)) from error
 
 
 def copy_to(
@@ -146,7 +146,7 @@ def copy_to(
             finally:
                 connection.execute("ROLLBACK")
     except sqlite.Errors as error:
-        raise _failed(target, sqlite.reason(error)) from error
+        raise _failed(target, sqlite_errors.reason(error)) from error
 
 
 def _publish(draft: Path, target: Path) -> None:

@@ -38,7 +38,8 @@ def check_names(names: Iterable[object]) -> list[str]:
     """Check many names; a sound list of any length is judged in a few passes at C speed."""
     if isinstance(names, str):
         raise TypeError(f"An iterable of names is expected, not the lone str {shown(names)}.")
-    listed = list(names)
+    # In a loop of Python's: in one of C's Ctrl-C is not heard, and there may be no end to it.
+    listed = list(names) if type(names) is tuple else [name for name in names]  # noqa: C416
     if len(listed) > _FEW and _all_sound(listed):
         return listed  # type: ignore[return-value]
     return list(map(check_name, listed))

@@ -58,8 +58,10 @@ def set_topics(connection: Connection, name: str, topics: Iterable[str]) -> None
     wanted = set(topics)
     rows = connection.execute(statements.TOPICS_OF_ID, (group_id,)).fetchall()
     present = set(texts([topic for (topic,) in rows]))
-    connection.executemany(statements.REMOVE, [(group_id, topic) for topic in present - wanted])
-    connection.executemany(statements.ADD, [(group_id, topic) for topic in wanted - present])
+    # In order, so that many go page after page and not all over the file.
+    gone, new = sorted(present - wanted), sorted(wanted - present)
+    connection.executemany(statements.REMOVE, [(group_id, topic) for topic in gone])
+    connection.executemany(statements.ADD, [(group_id, topic) for topic in new])
 
 
 def topics(connection: Connection, name: str) -> frozenset[str]:

@@ -13,7 +13,7 @@ from sqlalchemy import create_engine
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import NullPool
 
-from beryl_groups import fork, schema, sqlite
+from beryl_groups import fork, schema, sqlite, sqlite_errors
 from beryl_groups.cache import MISSING, Cache
 from beryl_groups.calls import Call
 from beryl_groups.commits import Writer
@@ -73,7 +73,7 @@ class Store:
             self.close("The handle could not be opened.")
             cause = error.orig if isinstance(error, DBAPIError) else error
             if isinstance(cause, sqlite.Errors):
-                reason = sqlite.reason_to_refuse(cause, self.location, self.busy_timeout)
+                reason = sqlite_errors.reason_to_refuse(cause, self.location, self.busy_timeout)
                 raise StartFailed(self.location.shown, reason) from cause
             if isinstance(error, OSError):
                 raise StartFailed(self.location.shown, str(error)) from error
@@ -256,12 +256,12 @@ class Store:
             # It met the end of the connections, or of the files of ":memory:".
             ours = Closed(self.closed)
         else:
-            ours = sqlite.translate(error, self.location.shown, self.busy_timeout)
+            ours = sqlite_errors.translate(error, self.location.shown, self.busy_timeout)
         ours.__cause__ = error
         return ours
 
     def busy(self) -> Busy:
-        return sqlite.busy(self.location.shown, self.busy_timeout)
+        return sqlite_errors.busy(self.location.shown, self.busy_timeout)
 
     def _connect_or_fail(self) -> Connection:
         try:

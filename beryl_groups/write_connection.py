@@ -114,7 +114,15 @@ class WriteConnection:
         try:
             self.current = self._connections.connect_to_write()
         except (*sqlite.Errors, GroupError):
-            if not failed.in_transaction:
-                return  # to be used again, for want of a better one
-            self.current = None
-        self._connections.close_connection(failed)
+            if failed.in_transaction:
+                self.current = None
+            # Else it is to be used again, for want of a better one.
+        finally:
+            try:
+                self._close_replaced(failed)
+            finally:
+                self._close_replaced(failed)
+
+    def _close_replaced(self, failed: Connection) -> None:
+        if failed is not self.current:
+            self._connections.close_connection(failed)

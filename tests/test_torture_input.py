@@ -261,22 +261,6 @@ def test_an_iterable_that_fails_spoils_no_transaction(team: Groups) -> None:
     assert team.topics("team") == {"a", "b"}
 
 
-def test_a_call_of_50_000_topics_lands_whole(team: Groups) -> None:
-    """Enormous calls are calls: they are stored, taken out, excluded and delivered."""
-    many = [f"topic:{number:06}" for number in range(50_000)]
-    team.add("team", *many)
-    assert len(team.topics("team")) == 50_002
-    received: list[str] = []
-    team.broadcast(lambda topic, *_: received.append(topic), "team", "e", None, exclude=many[1:])
-    assert received == ["a", "b", many[0]]
-    team.remove("team", *many, *many)
-    assert team.topics("team") == {"a", "b"}
-    with pytest.raises(InvalidName):
-        team.set_topics("team", [*many, "\0"])
-    assert team.topics("team") == {"a", "b"}
-    team.broadcast(raising, (f"nobody:{number}" for number in range(2_000)), "event", None)
-
-
 @pytest.mark.parametrize("odd", sorted(NO_WHOLE_NUMBER))
 def test_a_limit_that_is_no_whole_number_is_a_type_error(team: Groups, odd: str) -> None:
     """What is no whole number is none, whatever it can be made of."""

@@ -13,7 +13,7 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Concatenate, NoReturn, ParamSpec, TypeVar
 
-from beryl_groups import maintenance, schema, sqlite
+from beryl_groups import maintenance, schema, sqlite, sqlite_errors
 from beryl_groups.broadcast import deliver
 from beryl_groups.errors import GroupError, StartFailed, StorageFailed
 from beryl_groups.groups import Groups, start
@@ -52,7 +52,7 @@ class Visit(GroupMethods):
             with sqlite.watched(self.connection, self.on_the_way):
                 return operation(self.connection, *args, **kw)
         except sqlite.Errors as error:
-            raise sqlite.translate(error, self.location.shown, _BUSY_TIMEOUT) from error
+            raise sqlite_errors.translate(error, self.location.shown, _BUSY_TIMEOUT) from error
 
     _read = read
 
@@ -155,7 +155,7 @@ def _visit(location: Location) -> Visit:
             connection.close()
             raise
     except sqlite.Errors as error:
-        reason = sqlite.reason_to_refuse(error, location, _BUSY_TIMEOUT)
+        reason = sqlite_errors.reason_to_refuse(error, location, _BUSY_TIMEOUT)
         raise StartFailed(location.shown, reason) from error
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from beryl_groups import sqlite
+from beryl_groups import sqlite, sqlite_errors
 from beryl_groups.commits import Writer
 from tests.torture import variants
 
@@ -30,7 +30,7 @@ def answers_one_caller_alone() -> None:
 
 def lets_errors_through() -> None:
     """An error of the driver reaches the caller as it is."""
-    sqlite.translate = lambda error, shown, busy_timeout: error  # type: ignore[assignment, return-value]
+    sqlite_errors.translate = lambda error, shown, busy_timeout: error  # type: ignore[assignment, return-value]
 
 
 BROKEN = variants.BROKEN | {

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 
-from beryl_groups import maintenance, operations, schema, sqlite, tampering
+from beryl_groups import maintenance, operations, schema, sqlite, sqlite_errors, tampering
 from beryl_groups.store import Store
 
 
@@ -38,26 +38,26 @@ def finds_nothing_wrong() -> None:
 
 def dies_of_damage() -> None:
     """A damaged file takes the process along."""
-    sound = sqlite.reason
+    sound = sqlite_errors.reason
 
     def reason(error: Exception) -> str:
         if sqlite.primary_code(error) == sqlite.driver.SQLITE_CORRUPT:
             os.abort()
         return sound(error)
 
-    sqlite.reason = reason
+    sqlite_errors.reason = reason
 
 
 def hangs_on_damage() -> None:
     """A damaged file is looked at for ever."""
-    sound = sqlite.reason
+    sound = sqlite_errors.reason
 
     def reason(error: Exception) -> str:
         if sqlite.primary_code(error) == sqlite.driver.SQLITE_CORRUPT:
             time.sleep(10**6)
         return sound(error)
 
-    sqlite.reason = reason
+    sqlite_errors.reason = reason
 
 
 BROKEN = {
