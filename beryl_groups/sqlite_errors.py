@@ -62,5 +62,14 @@ def translate(error: Exception, shown: str, busy_timeout: float) -> StorageFaile
     return StorageFailed(f"The database {shown!r} failed: {reason(error)}.")
 
 
-def busy(shown: str, busy_timeout: float) -> Busy:
-    return Busy(f"Another writer held the database {shown!r} for longer than {busy_timeout:g} s.")
+def busy(shown: str, busy_timeout: float, *, by_transaction: bool = False) -> Busy:
+    """Say who held the file: a transaction of the very handle, or somebody else."""
+    if not by_transaction:
+        who, advice = "Another writer", ""
+    else:
+        who = "A transaction of this handle"
+        advice = (
+            " What is a part of it has to be written through the object that transaction() gave, "
+            "and all else waits for the end of its block."
+        )
+    return Busy(f"{who} held the database {shown!r} for longer than {busy_timeout:g} s.{advice}")
