@@ -153,7 +153,9 @@ class Writer:
                 if self._leader is call:
                     return True
                 if waiting and not in_time:
-                    raise self._connections.busy()
+                    leader = self._leader
+                    by_transaction = leader is not None and leader.work is None
+                    raise self._connections.busy(by_transaction=by_transaction)
                 # A call that a leader carries has its answer when that leader's commit ends.
                 wait = call.time_left() if waiting else -1
 

@@ -50,6 +50,10 @@ class Location:
     def wal(self) -> Path:
         return self._sidecar("-wal")
 
+    def has_wal_of_old(self) -> bool:
+        """Tell whether there is a WAL that nobody has open: a copy, or one that a crash left."""
+        return self.has_wal() and not os.access(self._sidecar("-shm"), os.F_OK)
+
     def sizes(self) -> tuple[int, int]:
         """Return how many bytes the file and its WAL have."""
         wal = self.wal.stat().st_size if self.has_wal() else 0

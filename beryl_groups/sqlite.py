@@ -82,7 +82,7 @@ def open_connection(
             f"checkpoint_fullfsync = {synchronous != 'off'}",
         )
     except Error as error:
-        if not _lacks_sidecars(error, location):
+        if not lacks_sidecars(error, location):
             raise
         return _open_to_read(location, busy_timeout)
     return connection
@@ -115,7 +115,7 @@ def _open_to_read(location: Location, busy_timeout: float) -> Connection:
     try:
         return look(location, busy_timeout)
     except Error as error:
-        if not _lacks_sidecars(error, location) or location.has_wal():
+        if not lacks_sidecars(error, location) or location.has_wal():
             raise
     # No sidecar files and no way to make them, so nobody is writing. The next look asks again.
     return _open_settled(location, busy_timeout)
@@ -203,7 +203,7 @@ def watched(connection: Connection, look_up: Callable[[], None]) -> Iterator[Non
         connection.set_progress_handler(None, 0)
 
 
-def _lacks_sidecars(error: Error, location: Location) -> bool:
+def lacks_sidecars(error: Exception, location: Location) -> bool:
     """Tell whether the files beside one in WAL mode could not be made: the folder is read-only."""
     code = primary_code(error)
     # That this is READONLY_DIRECTORY and not READONLY_ROLLBACK, pysqlite3 does not tell.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from beryl_groups.errors import Busy, StorageFailed
-from beryl_groups.sqlite import driver, primary_code
+from beryl_groups.sqlite import driver, lacks_sidecars, primary_code
 
 if TYPE_CHECKING:
     from beryl_groups.location import Location
@@ -46,6 +46,12 @@ def reason_to_refuse(error: Exception, location: Location, busy_timeout: float) 
         return f"another process has held it locked for longer than {busy_timeout:g} s"
     if code in {driver.SQLITE_CANTOPEN, driver.SQLITE_PERM} and not location.may_be_read():
         return f"permission to read it is denied ({error})"
+    if lacks_sidecars(error, location) and location.has_wal_of_old():
+        return (
+            f"{location.wal.name!r} beside it may hold commits, and who reads them has to write in "
+            "this folder, which is not allowed: copy both to a folder where it is, and open the "
+            f"copy ({error})"
+        )
     return reason(error)
 
 
@@ -56,5 +62,14 @@ def translate(error: Exception, shown: str, busy_timeout: float) -> StorageFaile
     return StorageFailed(f"The database {shown!r} failed: {reason(error)}.")
 
 
-def busy(shown: str, busy_timeout: float) -> Busy:
-    return Busy(f"Another writer held the database {shown!r} for longer than {busy_timeout:g} s.")
+def busy(shown: str, busy_timeout: float, *, by_transaction: bool = False) -> Busy:
+    """Say who held the file: a transaction of the very handle, or somebody else."""
+    if not by_transaction:
+        who, advice = "Another writer", ""
+    else:
+        who = "A transaction of this handle"
+        advice = (
+            " What is a part of it has to be written through the object that transaction() gave, "
+            "and all else waits for the end of its block."
+        )
+    return Busy(f"{who} held the database {shown!r} for longer than {busy_timeout:g} s.{advice}")

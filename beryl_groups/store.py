@@ -260,8 +260,10 @@ class Store:
         ours.__cause__ = error
         return ours
 
-    def busy(self) -> Busy:
-        return sqlite_errors.busy(self.location.shown, self.busy_timeout)
+    def busy(self, *, by_transaction: bool = False) -> Busy:
+        return sqlite_errors.busy(
+            self.location.shown, self.busy_timeout, by_transaction=by_transaction
+        )
 
     def _connect_or_fail(self) -> Connection:
         try:

@@ -11,6 +11,8 @@ README = ROOT / "README.md"
 PACKED = "Frozen applications"
 """The section whose commands ``tests.freezing`` runs, as they take long."""
 
+FOLLOWED = "tests/test_documents.py"
+
 FENCED = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 
@@ -22,6 +24,17 @@ class Block:
     text: str
     line: int
     section: str
+
+    @property
+    def run_by(self) -> str:
+        """Name what runs it; empty where nothing does."""
+        if self.language == "console":
+            return FOLLOWED if self.text.startswith("$ ") else ""
+        if self.language == "python":
+            return FOLLOWED if self.file or self.text.startswith(">>> ") else ""
+        if self.language == "bash" and self.section == PACKED:
+            return "tests/freezing/__main__.py"  # as .ci/run --long does
+        return ".ci/run" if self.language == "sh" else ""
 
     @property
     def file(self) -> str:
@@ -41,6 +54,13 @@ def blocks(document: Path) -> list[Block]:
         )
         for found in FENCED.finditer(text)
     ]
+
+
+def completion(document: Path) -> dict[str, str]:
+    """Return the line that starts completion in each shell, which a table of the document has."""
+    text = document.read_text(encoding="utf-8").partition("\n### Completion\n")[2]
+    rows = re.findall(r"^\| (\w+) \| `(.+?)` \| `.+ \|$", text.partition("\n## ")[0], re.MULTILINE)
+    return {shell: line.replace(r"\|", "|") for shell, line in rows}
 
 
 def files(document: Path) -> dict[str, str]:

@@ -13,6 +13,7 @@ import pytest
 
 from beryl_groups.commandline.completion import VARIABLE
 from tests.commandline import call, environment, filled, terminal
+from tests.documents import README, completion
 from tests.opening import everything
 from tests.processes import PATIENCE
 from tests.test_cli import COMMANDS
@@ -178,27 +179,24 @@ CASES = {
 }
 
 START = {
-    "bash": (["bash", "--norc", "--noprofile"], 'eval "$({variable}=bash_source beryl-groups)"'),
-    "zsh": (
-        ["zsh", "-f"],
-        'autoload -Uz compinit; compinit -u; eval "$({variable}=zsh_source beryl-groups)"',
-    ),
+    "bash": (["bash", "--norc", "--noprofile"], ""),
+    "zsh": (["zsh", "-f"], "autoload -Uz compinit; compinit -u; "),
 }
 PROMPT = "@> "
 
 
 @pytest.mark.parametrize("shell", START)
 def test_a_real_shell_completes(shell: str, database: Path) -> None:
-    """In a shell that has read its script the tab key completes commands, files and names."""
+    """In a shell that has run the line of the README the tab key completes all there is."""
     if shutil.which(shell) is None:
         pytest.skip(f"needs {shell}")
-    program, script = START[shell]
+    program, before = START[shell]
     with terminal() as screen:
         started = spawn(program, screen.there, database.parent)
         try:
             screen.wait_for(PROMPT)
             # Typed so that the answer does not stand in the line itself.
-            screen.type(f"{script.format(variable=VARIABLE)}; echo rea''dy\r")
+            screen.type(f"{before}{completion(README)[shell]}; echo rea''dy\r")
             screen.wait_for("ready\r")
             for typed, meant in CASES.items():
                 screen.wait_for(PROMPT)
@@ -219,7 +217,7 @@ def test_a_real_fish_completes(database: Path) -> None:
         pytest.skip("needs fish")
     cases = {typed.rstrip("\t"): meant for typed, meant in CASES.items() if typed.count("\t") == 1}
     lines = "\n".join(f'complete -C "beryl-groups {typed}"; echo ---' for typed in cases)
-    script = f"{VARIABLE}=fish_source beryl-groups | source\n{lines}\n"
+    script = f"{completion(README)['fish']}\n{lines}\n"
     done = subprocess.run(
         ["fish", "--no-config"],
         input=script,

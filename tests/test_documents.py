@@ -24,7 +24,7 @@ import pytest
 import beryl_groups
 import beryl_groups.channels
 from beryl_groups import Groups, aio
-from tests.documents import FENCED, PACKED, README, ROOT, Block, blocks, files
+from tests.documents import FENCED, FOLLOWED, README, ROOT, Block, blocks, files
 from tests.servers import find, mosquitto, redis_server
 
 if TYPE_CHECKING:
@@ -91,24 +91,19 @@ class Reader:
         for usual, port in self.ports.items():
             text = re.sub(rf"\b{usual}\b", str(port), text)
         block = replace(block, text=text)
+        if block.run_by != FOLLOWED:
+            return
         if block.language == "console":
             for line, expected in COMMAND.findall(block.text):
                 run_command(line, expected, self.folder)
-        elif block.language == "python" and block.text.startswith(">>> "):
+        elif block.file:
+            (self.folder / block.file).write_text(block.text, encoding="utf-8")
+        else:
             test = doctest.DocTestParser().get_doctest(
                 block.text, {}, README.name, str(README), block.line
             )
             test.globs = self.names
             run_session(test, self.loop)
-        elif block.language == "python":
-            assert block.file, (
-                f"line {block.line}: neither a session nor a file with its name on top"
-            )
-            (self.folder / block.file).write_text(block.text, encoding="utf-8")
-        elif block.language == "bash":
-            assert block.section == PACKED, f"line {block.line}: tests.freezing does not run this"
-        else:
-            assert block.language == "sh", f"line {block.line}: nobody runs this block"
 
     def close(self) -> None:
         if (groups := self.names.get("groups")) is not None:
@@ -140,6 +135,16 @@ def missing_for_channels() -> list[str]:
     programs = [name for name in ("mosquitto", "redis-server") if find(name) is None]
     libraries = ("channels", "paho", "PySide6", "redis", "socketio")
     return programs + [name for name in libraries if importlib.util.find_spec(name) is None]
+
+
+def test_every_block_of_the_readme_is_run() -> None:
+    """Each is a session, commands or a file that this module runs, or says what else runs it."""
+    found = blocks(README)
+    fences = re.findall(r"^\s*(?:```|~~~)", README.read_text(encoding="utf-8"), re.MULTILINE)
+
+    assert [block for block in found if not block.run_by] == []
+    assert len(fences) == 2 * len(found), "a fence that is indented, or has more than a language"
+    assert all((ROOT / block.run_by).is_file() for block in found)
 
 
 def test_every_file_of_the_readme_is_run() -> None:

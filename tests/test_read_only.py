@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import shutil
 from typing import TYPE_CHECKING
 
 import pytest
+from click.testing import CliRunner
 
 import beryl_groups
 from beryl_groups import StartFailed, StorageFailed
+from beryl_groups.cli import main
 from tests.opening import (
     become_nobody,
+    everything,
     folder_for_all,
     give_to_nobody,
     kill_another_process,
@@ -150,6 +154,42 @@ def test_a_file_is_not_read_past_a_journal_that_may_not_be_played_back(current: 
     before = current.read_bytes(), journal.read_bytes()
     assert "may only be read" in unprivileged(refused, current)
     assert (current.read_bytes(), journal.read_bytes()) == before
+
+
+def pull_out(path: Path) -> None:
+    """Leave a file and a WAL with commits, as on a card that is pulled out, for reading only."""
+    with beryl_groups.start(path) as groups:
+        groups.create("late")
+        left = {name: path.with_name(name).read_bytes() for name in ("groups.db", "groups.db-wal")}
+    for name, content in left.items():
+        path.with_name(name).write_bytes(content)
+    give_to_nobody(*(path.with_name(name) for name in left))
+    path.parent.chmod(0o555)
+
+
+def list_by_command(path: Path) -> str:
+    return CliRunner().invoke(main, ["list", str(path)]).output
+
+
+def test_a_wal_that_only_a_writer_could_read_is_named_with_the_way_out(current: Path) -> None:
+    """Nothing is read past it; once both are copied to where one may write, all is there."""
+    pull_out(current)
+    before = everything(current.parent)
+    for said in (unprivileged(refused, current), unprivileged(list_by_command, current)):
+        assert "'groups.db-wal' beside it may hold commits" in said
+        assert "copy both to a folder where it is" in said
+    assert everything(current.parent) == before
+
+    elsewhere = current.parent.with_name("elsewhere")
+    shutil.copytree(current.parent, elsewhere)
+    elsewhere.chmod(0o755)
+    give_to_nobody(elsewhere, *elsewhere.iterdir())
+    assert unprivileged(names, elsewhere / "groups.db") == ["late", "team"]
+
+
+def names(path: Path) -> list[str]:
+    with beryl_groups.start(path) as groups:
+        return list(groups)
 
 
 def watch(pipe: Connection, path: Path) -> None:

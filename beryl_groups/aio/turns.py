@@ -186,8 +186,9 @@ class Turns:
 
     def _time_out(self) -> None:
         self._timer = None
+        by_transaction = self._turn is not None and self._turn.batch[0].work is None
         while self._queue and self._queue[0].time_left() <= 0:
-            self._queue.popleft().refuse(self._store.busy())
+            self._queue.popleft().refuse(self._store.busy(by_transaction=by_transaction))
         self._go_on()
 
     def _next_turn(self) -> None:
