@@ -2,7 +2,8 @@
 
 How a command ends, whatever it does: with the status 0 when it is done, 1 when it was refused or
 failed, 2 when it was called wrongly, 130 on Ctrl-C, and 141 when the reader of its output has gone
-away. With 1 and 130 there is a sentence on standard error, and never a traceback.
+away. With 1 and 130 there is a sentence on standard error, and never a traceback. Only while Python
+itself starts, before `beryl_groups.__main__` has its turn, Ctrl-C ends it in Python's own words.
 """
 
 from __future__ import annotations
@@ -54,6 +55,12 @@ class _Commands(click.Group):
     def main(self, *args: Any, **kwargs: Any) -> Any:
         # By its name alone click would not know a beryl-groups.exe.
         return super().main(*args, **{"complete_var": completion.VARIABLE, **kwargs})
+
+    def make_context(self, *args: Any, **kwargs: Any) -> click.Context:
+        try:
+            return super().make_context(*args, **kwargs)
+        except KeyboardInterrupt as error:
+            raise _ending(error) from error
 
     def invoke(self, ctx: click.Context) -> Any:
         try:
