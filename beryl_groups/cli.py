@@ -24,8 +24,8 @@ from beryl_groups.commandline import (
     upkeep,
     writing,
 )
-from beryl_groups.commandline.text import sentence
 from beryl_groups.errors import GroupError
+from beryl_groups.lines import in_one_line
 
 
 class _Interrupted(click.ClickException):
@@ -82,16 +82,16 @@ def _ending(error: BaseException) -> click.ClickException:
     if _is_of_an_interrupt(error):
         return _Interrupted("Interrupted.")
     if isinstance(error, GroupError):
-        return click.ClickException(sentence(error))
+        return click.ClickException(in_one_line(error))
     if isinstance(error, OSError) and output.is_closed_pipe(error):
         return _ReaderGone("")
     kind = type(error).__name__
     if isinstance(error, OSError | MemoryError):
-        return click.ClickException(f"{kind}: {sentence(error)}")
+        return click.ClickException(f"{kind}: {in_one_line(error)}")
     *_, last = traceback.extract_tb(error.__traceback__)
     return click.ClickException(
         f"This is a fault of beryl-groups, please report it: {kind} in {last.name}, line "
-        f"{last.lineno} of {last.filename}: {sentence(error)}"
+        f"{last.lineno} of {last.filename}: {in_one_line(error)}"
     )
 
 

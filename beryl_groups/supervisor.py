@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from beryl_groups import groups as _groups
 from beryl_groups.errors import StartFailed
+from beryl_groups.lines import reason_of
 
 if TYPE_CHECKING:
     import os
@@ -112,7 +113,7 @@ class SupervisedChannels:
         try:
             entered = enter(given)
         except Exception as error:
-            raise PartFailed(part, str(error).removesuffix(".") or repr(error)) from error
+            raise PartFailed(part, reason_of(error)) from error
         self._exits.append(partial(leave, given))
         return entered
 
