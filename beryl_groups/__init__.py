@@ -9,19 +9,7 @@ room:backend deploy_started {'env': 'prod'}
 room:frontend deploy_started {'env': 'prod'}
 """
 
-from beryl_groups.errors import (
-    AlreadyExists,
-    Busy,
-    Closed,
-    GroupError,
-    InvalidName,
-    NotFound,
-    StartFailed,
-    StorageFailed,
-    WalResetWarning,
-)
-from beryl_groups.groups import Groups, start
-from beryl_groups.transaction import Transaction
+TYPE_CHECKING = False  # type checkers go by the name, and typing takes its time to load
 
 __all__ = [
     "AlreadyExists",
@@ -37,3 +25,33 @@ __all__ = [
     "WalResetWarning",
     "start",
 ]
+
+if TYPE_CHECKING:
+    from beryl_groups.errors import (
+        AlreadyExists,
+        Busy,
+        Closed,
+        GroupError,
+        InvalidName,
+        NotFound,
+        StartFailed,
+        StorageFailed,
+        WalResetWarning,
+    )
+    from beryl_groups.groups import Groups, start
+    from beryl_groups.transaction import Transaction
+else:
+
+    def __getattr__(name: str) -> object:
+        """Import what has the name when it is first asked for: Ctrl-C is to find us loaded."""
+        if name not in __all__:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        from beryl_groups import errors, groups, transaction  # noqa: PLC0415
+
+        found = vars(errors) | vars(groups) | vars(transaction)
+        globals().update((each, found[each]) for each in __all__)
+        return found[name]
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

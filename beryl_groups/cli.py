@@ -2,7 +2,8 @@
 
 How a command ends, whatever it does: with the status 0 when it is done, 1 when it was refused or
 failed, 2 when it was called wrongly, 130 on Ctrl-C, and 141 when the reader of its output has gone
-away. With 1 and 130 there is a sentence on standard error, and never a traceback.
+away. With 1 and 130 there is a sentence on standard error, and never a traceback. Only while Python
+itself starts, before `beryl_groups.__main__` has its turn, Ctrl-C ends it in Python's own words.
 """
 
 from __future__ import annotations
@@ -23,8 +24,8 @@ from beryl_groups.commandline import (
     upkeep,
     writing,
 )
-from beryl_groups.commandline.text import sentence
 from beryl_groups.errors import GroupError
+from beryl_groups.lines import in_one_line
 
 
 class _Interrupted(click.ClickException):
@@ -55,6 +56,12 @@ class _Commands(click.Group):
         # By its name alone click would not know a beryl-groups.exe.
         return super().main(*args, **{"complete_var": completion.VARIABLE, **kwargs})
 
+    def make_context(self, *args: Any, **kwargs: Any) -> click.Context:
+        try:
+            return super().make_context(*args, **kwargs)
+        except KeyboardInterrupt as error:
+            raise _ending(error) from error
+
     def invoke(self, ctx: click.Context) -> Any:
         try:
             status = super().invoke(ctx)
@@ -75,16 +82,16 @@ def _ending(error: BaseException) -> click.ClickException:
     if _is_of_an_interrupt(error):
         return _Interrupted("Interrupted.")
     if isinstance(error, GroupError):
-        return click.ClickException(sentence(error))
+        return click.ClickException(in_one_line(error))
     if isinstance(error, OSError) and output.is_closed_pipe(error):
         return _ReaderGone("")
     kind = type(error).__name__
     if isinstance(error, OSError | MemoryError):
-        return click.ClickException(f"{kind}: {sentence(error)}")
+        return click.ClickException(f"{kind}: {in_one_line(error)}")
     *_, last = traceback.extract_tb(error.__traceback__)
     return click.ClickException(
         f"This is a fault of beryl-groups, please report it: {kind} in {last.name}, line "
-        f"{last.lineno} of {last.filename}: {sentence(error)}"
+        f"{last.lineno} of {last.filename}: {in_one_line(error)}"
     )
 
 

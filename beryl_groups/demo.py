@@ -33,6 +33,7 @@ def run(database: str | None) -> None:
     wanted = time_zone_groups()
     database = _free_name() if database is None else database
     file = _file(database)
+    program = _this_program()
     with start(database) as groups:
         fill(groups, wanted)
     shown = click.format_filename(file)
@@ -41,7 +42,7 @@ def run(database: str | None) -> None:
         f"Process {os.getpid()} put {zones} time zones into {len(wanted)} groups in one "
         "transaction: Europe/Berlin, for one, into region:Europe and offset:+01:00."
     )
-    _run_again(database)
+    _run_again(program, database)
     click.echo(f'The sqlite3 shell shows the same topics:\n  sqlite3 {_quoted(shown)} "{QUERY}"')
     click.echo(f"{len(wanted)} groups of {zones} time zones are in the file {shown}.")
 
@@ -102,13 +103,24 @@ def _file(database: str) -> str:
     return location.path if "://" in database else database
 
 
-def _run_again(database: str) -> None:
-    arguments = [sys.executable, "-m", "beryl_groups", "demo", "--read-back", "--", database]
-    status = subprocess.run(arguments, check=False).returncode  # noqa: S603 - our own command
+def _run_again(program: list[str], database: str) -> None:
+    command = [*program, "demo", "--read-back", "--", database]
+    # From a zip file, too, the second process is to find what this one has found.
+    variables = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    status = subprocess.run(command, env=variables, check=False).returncode  # noqa: S603 - our own
     if status == 1:
         raise SystemExit(1)  # it has said why
     if status != 0:
         raise GroupError(f"The second process ended with the status {status}.")
+
+
+def _this_program() -> list[str]:
+    """Return how the command line is started once more."""
+    if not getattr(sys, "frozen", False):
+        return [sys.executable, "-m", "beryl_groups"]
+    if sys.argv[1:2] != ["demo"]:  # it might do anything when it is started with that
+        raise GroupError("The demo starts its program twice, and this one is not beryl-groups.")
+    return [sys.executable]
 
 
 def _show(topic: str, event: str, payload: int) -> None:

@@ -67,3 +67,21 @@ def name_of(line: str) -> str:
 def is_bare(name: str) -> bool:
     """Tell whether the name may stand in a line as it is."""
     return line_of(name) == name
+
+
+def in_one_line(text: object) -> str:
+    r"""Return what an error says, for one, without the line breaks that it may have.
+
+    >>> in_one_line("the port\nis in use")
+    'the port is in use'
+    """
+    return " ".join(str(text).splitlines())
+
+
+def reason_of(error: BaseException) -> str:
+    """Return what an error says as a part of a sentence, or its ``repr`` where it says nothing.
+
+    >>> reason_of(OSError("The port is in use."))
+    'The port is in use'
+    """
+    return in_one_line(error).removesuffix(".") or repr(error)

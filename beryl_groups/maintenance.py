@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from beryl_groups import sqlite, sqlite_errors
 from beryl_groups.errors import InvalidName, StorageFailed
+from beryl_groups.lines import in_one_line
 from beryl_groups.location import absolute, create_for_owner, opened, sync_folder
 from beryl_groups.names import check_name
 
@@ -41,7 +42,7 @@ def problems(connection: Connection) -> list[str]:
     except sqlite.Errors as error:
         if not sqlite_errors.is_damage(error):
             raise
-        found.append(f"The file or its schema is damaged: {error}.")
+        found.append(f"The file or its schema is damaged: {in_one_line(error)}.")
     finally:
         connection.execute("ROLLBACK")
     return found

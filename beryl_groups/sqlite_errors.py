@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from beryl_groups.errors import Busy, StorageFailed
+from beryl_groups.lines import in_one_line
 from beryl_groups.sqlite import driver, lacks_sidecars, primary_code
 
 if TYPE_CHECKING:
@@ -36,7 +37,8 @@ def reason(error: Exception) -> str:
     if isinstance(error, UnicodeDecodeError):
         return "the file is damaged (its schema holds text that is no UTF-8)"
     meaning = _MEANINGS.get(primary_code(error) or 0)
-    return f"{meaning} ({error})" if meaning else str(error)
+    said = in_one_line(error)  # it may hold names that were put into a damaged file
+    return f"{meaning} ({said})" if meaning else said
 
 
 def reason_to_refuse(error: Exception, location: Location, busy_timeout: float) -> str:

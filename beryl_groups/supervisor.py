@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from beryl_groups import groups as _groups
 from beryl_groups.errors import StartFailed
+from beryl_groups.lines import reason_of
 
 if TYPE_CHECKING:
     import os
@@ -30,8 +31,12 @@ class SupervisedConfig:
     """What `start` starts.
 
     ``channels`` and ``presence`` are each a plain object, or a context manager, which is entered
-    at the start and left at the end; what it gives on entering is then used in its place.
-    ``groups`` says whether groups are opened; they need the name of a ``database``.
+    at the start and left at the end; what it gives on entering is then used in its place. One that
+    ``@contextmanager`` has made can be entered once: its configuration serves one start.
+
+    ``groups`` says whether groups are opened; they need the name of a ``database``. It is opened
+    with the defaults of `beryl_groups.start`: who needs another ``busy_timeout`` or
+    ``synchronous`` says ``groups=False`` here and calls that.
     """
 
     channels: object
@@ -112,7 +117,7 @@ class SupervisedChannels:
         try:
             entered = enter(given)
         except Exception as error:
-            raise PartFailed(part, str(error).removesuffix(".") or repr(error)) from error
+            raise PartFailed(part, reason_of(error)) from error
         self._exits.append(partial(leave, given))
         return entered
 

@@ -35,7 +35,9 @@ PATIENCE = 60.0
 # connections and threads, in milliseconds. Alembic and pytest are only there to cost nothing
 # in the process: the test modules import the one, and a new file needs the other.
 context: ForkServerContext = multiprocessing.get_context("forkserver")
-context.set_forkserver_preload(["alembic.command", "beryl_groups", "pytest", "tests.processes"])
+context.set_forkserver_preload(
+    ["alembic.command", "beryl_groups.groups", "pytest", "tests.processes"]
+)
 
 
 def start(target: Callable[..., None], *arguments: Any) -> BaseProcess:

@@ -97,9 +97,9 @@ def test_a_payload_that_is_no_text_is_wrong_usage(team: Path) -> None:
     [
         (["--timeout", "5"], "--timeout goes with --to."),
         (["--to", "stdout:", "--json"], "--json shows what --to would send: give one of them."),
-        (["--to", "stdout:", "--timeout", "0"], "Invalid value for '--timeout': a number of"),
-        (["--to", "stdout:", "--timeout", "nan"], "Invalid value for '--timeout': a number of"),
-        (["--to", "stdout:", "--timeout", "inf"], "Invalid value for '--timeout': a number of"),
+        (["--to", "stdout:", "--timeout", "0"], "Invalid value for '--timeout': timeout is"),
+        (["--to", "stdout:", "--timeout", "nan"], "Invalid value for '--timeout': timeout is"),
+        (["--to", "stdout:", "--timeout", "inf"], "Invalid value for '--timeout': timeout is"),
         (["--to", "stdout:", "--timeout", "x"], "Invalid value for '--timeout': 'x' is not a"),
         (["-", "--exclude", "-"], "Standard input can be read once: give '-' once."),
         (["--exclude=-", "--exclude=-"], "Standard input can be read once: give '-' once."),

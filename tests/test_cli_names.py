@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 import beryl_groups
 from beryl_groups.lines import json_text, line_of, name_of
-from tests.commandline import call, refusal, run
+from tests.commandline import call, misuse, refusal, run
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -163,7 +163,40 @@ def test_arguments_that_are_no_names_are_refused(path: Path) -> None:
 
     assert json.loads(run("list", path, "--json").raw) == [r'"a\tb"']
     assert refusal("create", path, "") == "The name '' cannot be stored: it is empty."
-    assert "unpaired surrogate" in refusal("create", path, b"\xff".decode(errors="surrogateescape"))
+    assert "unpaired surrogate" in refusal("create", path, "\ud800")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "which"),
+    [
+        (["create", "DB", "caf\udce9"], "NAME..."),
+        (["add", "DB", "team", "room", "caf\udce9"], "TOPIC..."),
+        (["topics", "DB", "caf\udce9"], "GROUP"),
+        (["rename", "DB", "team", "caf\udce9"], "NEW"),
+        (["broadcast", "DB", "team", "caf\udce9"], "EVENT"),
+        (["broadcast", "DB", "team", "e", "caf\udce9"], "[PAYLOAD-JSON]"),
+        (["list", "DB", "--prefix", "caf\udce9"], "--prefix"),
+        (["broadcast", "DB", "team", "e", "--exclude", "caf\udce9"], "--exclude"),
+    ],
+)
+def test_an_argument_that_is_no_text_is_wrong_usage(
+    path: Path, arguments: list[str], which: str
+) -> None:
+    """What is not in the encoding of the system is told with its bytes, and so by each command."""
+    given = [path if argument == "DB" else argument for argument in arguments]
+
+    sentence = misuse(*given)
+
+    assert sentence == f"Invalid value for '{which}': it is not in UTF-8: b'caf\\xe9'.\n"
+    assert not path.exists()
+
+
+def test_a_database_may_have_a_name_that_is_no_text(tmp_path: Path) -> None:
+    """A file is found by its bytes, whatever they say."""
+    database = tmp_path / "caf\udce9.db"
+    run("create", database, "team")
+
+    assert run("list", database).lines == ["team"]
 
 
 def test_an_event_may_be_anything(path: Path) -> None:
@@ -171,6 +204,6 @@ def test_an_event_may_be_anything(path: Path) -> None:
     run("create", path, "team")
     run("add", path, "team", "room")
 
-    done = call("broadcast", path, "team", "tab\t\udcff", '"\\ud800\\u0085"')
+    done = call("broadcast", path, "team", "tab\t\ud800", '"\\ud800\\u0085"')
 
-    assert done.output == 'room\t"tab\\t\\udcff"\t"\\ud800\\u0085"\n'
+    assert done.output == 'room\t"tab\\t\\ud800"\t"\\ud800\\u0085"\n'

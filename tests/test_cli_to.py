@@ -116,6 +116,33 @@ def test_what_one_topic_cannot_carry_the_others_still_get(path: Path) -> None:
     assert "'room/#'" in done.errors
 
 
+def test_the_topics_that_are_refused_are_named_up_to_a_few(path: Path) -> None:
+    """The first three are named, each once, and the others counted; the reason is the first's."""
+    filled(path, {"team": ["room/a", *"#+", "a#", "b#", "c#"]})
+    with broker("mqtt") as server:
+        sentence = refusal("broadcast", path, "team", "e", "--to", url("mqtt", server.port))
+
+    assert sentence == (
+        "5 of the messages could not be sent (to '#', '+', 'a#' and 2 more), the first of "
+        "them for this reason: MQTT cannot publish to the topic '#': it holds '#'."
+    )
+
+
+@pytest.mark.parametrize("scheme", SCHEMES)
+def test_a_payload_that_utf_8_cannot_carry_is_a_sentence(scheme: str, path: Path) -> None:
+    """JSON can write an unpaired surrogate, and a broker is not sent it."""
+    filled(path, {"team": ["room/a"]})
+    with broker(scheme) as server:
+        to = url(scheme, server.port)
+        sentence = refusal("broadcast", path, "team", "e", '"\\ud800"', "--to", to)
+
+    assert sentence == (
+        "1 of the messages could not be sent (to 'room/a'), the first of them for this "
+        "reason: The event or the payload holds '\\ud800', an unpaired surrogate, which UTF-8 "
+        "cannot carry."
+    )
+
+
 @pytest.mark.parametrize("scheme", SCHEMES)
 def test_while_a_broker_is_slow_the_database_is_free(scheme: str, team: Path) -> None:
     """The command holds no connection while it waits for a broker, and Ctrl-C ends the wait."""
@@ -139,7 +166,16 @@ def test_while_a_broker_is_slow_the_database_is_free(scheme: str, team: Path) ->
         ("https://example.org", "not 'https'"),
         ("room", "not ''"),
         ("stdout:x", "The URL of standard output is stdout: and nothing more."),
-        ("redis://localhost:port", "ort could not be cast"),
+        (
+            "redis://localhost:port",
+            "What follows redis://localhost: is no port from 1 to 65535; a '/'",
+        ),
+        (
+            "mqtt://localhost:99999",
+            "What follows mqtt://localhost: is no port from 1 to 65535; a '/'",
+        ),
+        ("mqtt://localhost:0", "What follows mqtt://localhost: is no port from 1 to 65535; a '/'"),
+        ("mqtt://[::1", "The URL cannot be understood: a '/'"),
         ("redis://localhost/0?socket_timeout=9", "A Redis URL is redis://host:port/0,"),
     ],
 )
@@ -149,6 +185,7 @@ def test_a_url_that_leads_nowhere_is_wrong_usage(team: Path, to: str, reason: st
 
     assert sentence.startswith("Invalid value for '--to': ")
     assert reason in sentence
+    assert sentence.endswith(".\n")
 
 
 def test_standard_output_is_where_it_goes_without_a_url(path: Path) -> None:

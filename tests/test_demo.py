@@ -207,3 +207,30 @@ def test_the_second_process_that_fails_fails_the_demo(
     assert exit_.value.code == 1
     assert output.count("\n") == 1
     assert re.fullmatch("Error: This system has no time zone data .+\n", errors)
+
+
+def test_a_frozen_program_starts_itself_once_more(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """In a program without a Python of its own, the program is what reads the file back."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "frozen", True, raising=False)
+    monkeypatch.setattr(sys, "executable", *SCRIPT)
+    monkeypatch.setattr(sys, "argv", ["program", "demo"])
+
+    main(["demo"], standalone_mode=False)
+
+    assert " opened the file, read the " in capfd.readouterr().out
+
+
+def test_a_frozen_program_that_is_another_is_not_started(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Nobody knows what it would do when it is started so: there is a sentence, and no file."""
+    monkeypatch.setattr(sys, "frozen", True, raising=False)
+    monkeypatch.setattr(sys, "argv", ["program"])
+
+    assert refusal(capsys, "demo", str(tmp_path / "groups.db")) == (
+        "The demo starts its program twice, and this one is not beryl-groups."
+    )
+    assert not [*tmp_path.iterdir()]

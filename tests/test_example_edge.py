@@ -13,6 +13,7 @@ import pytest
 
 import beryl_groups
 from tests.commandline import filled
+from tests.opening import run_sql
 from tests.processes import PATIENCE, in_thread, wait_until
 from tests.servers import HOST, MqttSubscriber, free_port, mosquitto
 
@@ -175,6 +176,26 @@ def test_what_cannot_be_done_is_logged(path: Path, broker: Server) -> None:
         devices.client.publish("groups/kitchen/add", b"\xff", qos=1)
         hub.wait_for("groups/kitchen/add: 'utf-8' codec can't decode")
         assert switched(devices) == []
+
+
+def test_where_the_storage_fails_it_logs_a_sentence_and_goes_on(path: Path, broker: Server) -> None:
+    """What could not be stored is told, and the next message is dealt with as any other."""
+    with (
+        MqttSubscriber(broker.port, "cmnd/+/+") as devices,
+        running(path, broker.port) as hub,
+    ):
+        hub.wait_for("Ready")
+        publish(devices, "groups/kitchen/add", "lamp")
+        publish(devices, "groups/kitchen/cmnd/POWER", "ON")
+        assert devices.get() == ("cmnd/lamp/POWER", b"ON")
+        run_sql(path, "ALTER TABLE group_topics RENAME TO elsewhere")
+        publish(devices, "groups/kitchen/add", "fan")
+        hub.wait_for("ERROR hub: groups/kitchen/add: The database ")
+        run_sql(path, "ALTER TABLE elsewhere RENAME TO group_topics")
+        publish(devices, "groups/kitchen/add", "bell")
+        publish(devices, "groups/kitchen/cmnd/POWER", "OFF")
+        assert switched(devices) == [("cmnd/bell/POWER", "OFF"), ("cmnd/lamp/POWER", "OFF")]
+        assert "Traceback" not in hub.end(signal.SIGINT)
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

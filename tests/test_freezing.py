@@ -85,3 +85,19 @@ def test_a_package_in_a_zip_file_migrates_and_remembers(site: Path, tmp_path: Pa
 
     assert printed == REMEMBERED
     assert sorted(path.name for path in away.iterdir()) == ["app.pyz", "counter.db"]
+
+
+def test_the_demo_in_a_zip_file_finds_the_package_a_second_time(site: Path, tmp_path: Path) -> None:
+    """Its second process is of the same file, whatever else is installed."""
+    (site / "__main__.py").write_text("from beryl_groups.__main__ import main\nmain()\n")
+    demo = site / "beryl_groups" / "demo.py"
+    text = demo.read_text(encoding="utf-8")
+    assert "opened the file" in text
+    demo.write_text(text.replace("opened the file", "of the zip file opened it"), encoding="utf-8")
+    away = tmp_path / "away"
+    away.mkdir()
+    zipapp.create_archive(site, away / "app.pyz")
+
+    printed = run("app.pyz", "demo", cwd=away)
+
+    assert " of the zip file opened it, read the " in printed

@@ -54,6 +54,18 @@ def test_a_file_of_one_byte_is_refused(path: Path) -> None:
     refusal(path)
 
 
+def test_a_name_in_a_damaged_file_does_not_break_the_sentence(path: Path) -> None:
+    """What SQLite says may hold a name out of the file; the sentence is one line nevertheless."""
+    run_sql(
+        path,
+        "CREATE TABLE t(a)",
+        "PRAGMA writable_schema = ON",
+        "UPDATE sqlite_schema SET name = 'two' || char(10) || 'lines', sql = 'CREATE TABLE x('",
+    )
+
+    assert "(two lines)" in refusal(path)
+
+
 def test_a_folder_is_refused(path: Path) -> None:
     """A folder is no database."""
     path.mkdir()

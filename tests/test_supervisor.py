@@ -238,3 +238,23 @@ def test_the_error_of_a_part_travels_between_processes() -> None:
     assert type(travelled) is PartFailed
     assert str(travelled) == "The channels could not be started: the port is in use."
     assert travelled.part == "channels"
+
+
+@pytest.mark.parametrize(
+    ("said", "sentence"),
+    [
+        ("The port\nis in use.", "The port is in use."),
+        ("two\r\nlines\u2028more", "two lines more."),
+        ("", "RuntimeError('')."),
+    ],
+)
+def test_the_sentence_about_a_part_is_one_line(said: str, sentence: str) -> None:
+    """What the error of a part says ends up in one line, which is never empty."""
+
+    class Failing(Part):
+        def __enter__(self) -> str:
+            raise RuntimeError(said)
+
+    with pytest.raises(PartFailed) as failed:
+        supervisor.start(SupervisedConfig(Failing("channels", []), groups=False))
+    assert str(failed.value) == f"The channels could not be started: {sentence}"

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import threading
-import time
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
 from beryl_groups.channels.errors import SendFailed
 from beryl_groups.channels.mqtt_client import mqtt as mqtt_callback
+from beryl_groups.channels.time_limit import A_MOMENT, LimitedCondition
+from beryl_groups.lines import reason_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -35,6 +36,7 @@ def connected(url: SplitResult, timeout: float) -> Iterator[Callable[[str, str, 
             "paho-mqtt, which sends to mqtt:, is not here: pip install 'beryl_groups[mqtt]'."
         ) from error
     client = Client(CallbackAPIVersion.VERSION2)
+    client.connect_timeout = timeout + A_MOMENT  # the session is the first to give up
     client.reconnect_delay_set(1, 1)  # it may else wait for longer than the block does
     if url.username is not None:
         client.username_pw_set(unquote(url.username), unquote(url.password or ""))
@@ -48,41 +50,42 @@ def connected(url: SplitResult, timeout: float) -> Iterator[Callable[[str, str, 
 
 
 class _Session:
-    """A client, and how many of its messages the broker has not confirmed yet."""
+    """A client, and how many of its messages the broker has not confirmed yet.
+
+    A thread begins and ends the connection: nothing else ends a wait for a name server, and to
+    send what is left may take for ever, too.
+    """
 
     def __init__(self, client: Client, host: str, port: int, timeout: float) -> None:
         self._client = client
         self._host, self._port = host, port
         self._timeout = timeout
-        self._where = f"the MQTT broker at {host}:{port}"
+        self._peer = f"{host}:{port}"
+        self._where = f"the MQTT broker at {self._peer}"
         self._publish = mqtt_callback(client, qos=1)
-        self._changed = threading.Condition()
-        self._answer: Any = None
+        self._changed = LimitedCondition(timeout)
+        self._awaited = f"connection to {self._where}"
+        self._is_open = False
+        self._refusal: tuple[str, Exception | None] | None = None
         self._unconfirmed = 0
-        self._last_progress = 0.0
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="beryl_groups-mqtt", daemon=True)
         client.on_connect = self._on_connect
+        client.on_disconnect = self._on_disconnect
         client.on_publish = self._on_publish
 
     def open(self) -> None:
-        self._client.connect_timeout = self._timeout
-        try:
-            self._client.connect(self._host, self._port)
-        except OSError as error:
-            raise SendFailed(f"No connection to {self._where}: {error}.") from error
-        self._client.loop_start()
+        self._thread.start()
         with self._changed:
-            if not self._changed.wait_for(lambda: self._answer is not None, self._timeout):
-                raise SendFailed(f"No answer from {self._where} within {self._timeout:g} s.")
-        if self._answer.is_failure:
-            raise SendFailed(f"Refused by {self._where}: {self._answer}.")
+            if not self._changed.wait_within_limit(lambda: self._is_open or self._refusal):
+                raise SendFailed(f"No {self._awaited} within {self._timeout:g} s.")
+            if not self._is_open and self._refusal is not None:
+                sentence, cause = self._refusal
+                raise SendFailed(sentence) from cause
 
     def send(self, topic: str, event: str, payload: Any) -> None:
         with self._changed:
-            if self._unconfirmed == 0:
-                self._last_progress = time.monotonic()
-            # Counted from the last progress: once the broker is gone, all that follow fail fast.
-            left = self._last_progress + self._timeout - time.monotonic()
-            if not self._changed.wait_for(lambda: self._unconfirmed < _MOST_UNCONFIRMED, left):
+            if not self._changed.wait_within_limit(lambda: self._unconfirmed < _MOST_UNCONFIRMED):
                 raise self._unanswered()
             self._unconfirmed += 1
         try:
@@ -93,24 +96,53 @@ class _Session:
 
     def wait_until_confirmed(self) -> None:
         with self._changed:
-            if not self._changed.wait_for(lambda: self._unconfirmed == 0, self._timeout):
+            if not self._changed.wait_within_limit(lambda: self._unconfirmed == 0):
                 raise self._unanswered()
 
     def close(self) -> None:
-        self._client.disconnect()
+        self._ended.set()
         # A thread that Ctrl-C kept from being started cannot be joined, which must not hide it.
         with suppress(RuntimeError):
-            self._client.loop_stop()
+            self._thread.join(A_MOMENT)
+
+    def _run(self) -> None:
+        try:
+            self._client.connect(self._host, self._port)
+            with self._changed:
+                self._awaited = f"answer in MQTT from {self._peer}"
+            self._client.loop_start()
+        except Exception as error:  # noqa: BLE001 - a name that is none is a UnicodeError
+            self._refuse(f"No connection to {self._where}: {reason_of(error)}.", error)
+            return
+        self._ended.wait()
+        self._client.disconnect()
+        self._client.loop_stop()
 
     def _on_connect(self, _client: Client, _data: Any, _flags: Any, answer: Any, _: Any) -> None:
-        with self._changed:
-            self._answer = answer
-            self._changed.notify_all()
+        if answer.is_failure:
+            self._refuse(f"Refused by {self._where}: {answer}.")
+        else:
+            with self._changed:
+                self._is_open = True
+                self._changed.notify_all()
+
+    def _on_disconnect(self, client: Client, _data: Any, _flags: Any, code: Any, _: Any) -> None:
+        if self._is_open:
+            return  # the client connects again, and sends again what was not confirmed
+        client.loop_stop()  # it would do so here, too
+        if code == "Protocol error":
+            self._refuse(f"{self._peer} answers, but not in MQTT.")
+        else:
+            self._refuse(f"{self._peer} closed the connection without an answer in MQTT.")
 
     def _on_publish(self, *_: Any) -> None:
-        with self._changed:
-            self._last_progress = time.monotonic()
         self._confirm()
+
+    def _refuse(self, sentence: str, cause: Exception | None = None) -> None:
+        """Have `open` raise, unless it has been told something before."""
+        with self._changed:
+            self._refusal = self._refusal or (sentence, cause)
+            self._changed.notify_all()
 
     def _confirm(self) -> None:
         with self._changed:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import re
 import threading
-import time
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 from beryl_groups.channels.errors import SendFailed
 from beryl_groups.channels.text import event_and_payload
+from beryl_groups.channels.time_limit import A_MOMENT, LimitedCondition
+from beryl_groups.lines import reason_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -48,37 +49,34 @@ def connected(url: SplitResult, timeout: float) -> Iterator[Callable[[str, str, 
         socket_connect_timeout=timeout,
         retry=Retry(NoBackoff(), 0),
     )
-    with client:
-        try:
-            client.ping()
-        except Exception as error:
-            # A peer that is no Redis makes redis-py raise whatever its answer leads to.
-            reason = str(error) or repr(error)
-            raise SendFailed(f"{where} cannot be used: {reason}") from error
-        session = _Session(client, where, timeout)
-        try:
-            session.open()
-            yield session.send
-            session.wait_until_sent()
-        finally:
-            session.close()
+    session = _Session(client, where, timeout)
+    try:
+        session.open()
+        yield session.send
+        session.wait_until_sent()
+    finally:
+        session.close()
 
 
 class _Session:
     """What waits to be published, and a thread that publishes all of it in one round trip.
 
     Whoever sends need not wait for the round trip, and the first message need not wait for
-    more: that is why it is a thread and not a pipeline that the caller fills.
+    more: that is why it is a thread and not a pipeline that the caller fills. It also ends the
+    waits: the client's own timeout counts from each byte that comes.
     """
 
     def __init__(self, client: Redis, where: str, timeout: float) -> None:
+        self._client = client
         self._pipeline = client.pipeline(transaction=False)
         self._where = where
+        self._unanswered = f"it does not answer within {timeout:g} s"
         self._timeout = timeout
-        self._changed = threading.Condition()
+        self._changed = LimitedCondition(timeout)
+        self._is_open = False
         self._waiting: list[tuple[str, str]] = []
+        self._room = _MOST_WAITING
         self._under_way = 0
-        self._stuck_since: float | None = None
         self._failed = 0
         self._first_failure: Exception | None = None
         self._ended = False
@@ -86,29 +84,25 @@ class _Session:
 
     def open(self) -> None:
         self._thread.start()
+        with self._changed:
+            self._changed.wait_within_limit(lambda: self._is_open or self._first_failure)
+            if not self._is_open:
+                reason = self._reason(self._first_failure)
+                raise SendFailed(
+                    f"{self._where} cannot be used: {reason}."
+                ) from self._first_failure
 
     def send(self, topic: str, event: str, payload: Any) -> None:
         message = (topic, event_and_payload(event, payload))
         with self._changed:
-            if not self._changed.wait_for(self._has_room, self._left()):
-                raise SendFailed(f"{self._where} does not answer within {self._timeout:g} s.")
+            if not self._changed.wait_within_limit(lambda: len(self._waiting) < self._room):
+                raise SendFailed(f"{self._where} cannot be used: {self._unanswered}.")
             self._waiting.append(message)
             self._changed.notify_all()
 
-    def _left(self) -> float:
-        """Return how many seconds an answer may still take: all that wait share them."""
-        now = time.monotonic()
-        return (now if self._stuck_since is None else self._stuck_since) + self._timeout - now
-
-    def _has_room(self) -> bool:
-        # Once Redis is gone one message tries whether it is back, and the others fail fast.
-        return len(self._waiting) < (_MOST_WAITING if self._left() > 0 else 1)
-
     def wait_until_sent(self) -> None:
         with self._changed:
-            done = self._changed.wait_for(
-                lambda: not (self._waiting or self._under_way), self._timeout
-            )
+            done = self._changed.wait_within_limit(lambda: not (self._waiting or self._under_way))
             left = len(self._waiting) + self._under_way
         if not done:
             raise SendFailed(
@@ -116,7 +110,8 @@ class _Session:
             )
         if self._first_failure is not None:
             raise SendFailed(
-                f"{self._failed} messages were not taken by {self._where}: {self._first_failure}"
+                f"{self._failed} messages were not taken by {self._where}: "
+                f"{self._reason(self._first_failure)}."
             ) from self._first_failure
 
     def close(self) -> None:
@@ -124,11 +119,22 @@ class _Session:
             self._ended = True
             self._waiting.clear()
             self._changed.notify_all()
+        self._client.close()  # which also ends what the thread waits for
         # A thread that Ctrl-C kept from being started cannot be joined, which must not hide it.
         with suppress(RuntimeError):
-            self._thread.join(self._timeout)
+            self._thread.join(A_MOMENT)
 
     def _run(self) -> None:
+        try:
+            self._client.ping()
+        except Exception as error:  # noqa: BLE001 - whatever the answer of another server leads to
+            with self._changed:
+                self._first_failure = error
+                self._changed.notify_all()
+            return
+        with self._changed:
+            self._is_open = True
+            self._changed.notify_all()
         while True:
             with self._changed:
                 self._changed.wait_for(lambda: self._waiting or self._ended)
@@ -136,13 +142,12 @@ class _Session:
                     return
                 batch, self._waiting = self._waiting, []
                 self._under_way = len(batch)
-                self._stuck_since = self._stuck_since or time.monotonic()
                 self._changed.notify_all()
             failures = self._publish(batch)
             with self._changed:
                 self._under_way = 0
-                if len(failures) < len(batch):
-                    self._stuck_since = None
+                # Once Redis is gone one message tries whether it is back; the others fail fast.
+                self._room = _MOST_WAITING if len(failures) < len(batch) else 1
                 self._failed += len(failures)
                 self._first_failure = self._first_failure or next(iter(failures), None)
                 self._changed.notify_all()
@@ -154,6 +159,14 @@ class _Session:
                 self._pipeline.publish(topic, body)
             answers = self._pipeline.execute(raise_on_error=False)
         except Exception as error:  # noqa: BLE001 - it is told at the end of the block
-            self._pipeline.reset()
+            with suppress(Exception):
+                self._pipeline.reset()
             return [error] * len(batch)
         return [answer for answer in answers if isinstance(answer, Exception)]
+
+    def _reason(self, error: Exception | None) -> str:
+        from redis import TimeoutError as NoAnswer  # noqa: PLC0415 - it comes with the extra
+
+        if error is None or isinstance(error, NoAnswer):
+            return self._unanswered
+        return reason_of(error)

@@ -17,7 +17,14 @@ def as_json(value: object) -> str:
     unpaired surrogates among it.
     """
     text = json.dumps(value, ensure_ascii=False, allow_nan=False)
-    text.encode()  # an unpaired surrogate fails here, before a client has taken half of it
+    try:
+        text.encode()  # before a client has taken half of it
+    except UnicodeEncodeError as error:
+        found = text[error.start]
+        raise ValueError(
+            f"The event or the payload holds {found!r}, an unpaired surrogate, which UTF-8 "
+            "cannot carry."
+        ) from error
     return text
 
 

@@ -12,9 +12,8 @@ from typing import TYPE_CHECKING, BinaryIO
 
 import click
 
-from beryl_groups.commandline.text import sentence
 from beryl_groups.errors import InvalidName
-from beryl_groups.lines import name_of
+from beryl_groups.lines import in_one_line, name_of
 from beryl_groups.names import check_name
 
 if TYPE_CHECKING:
@@ -37,7 +36,7 @@ def opened(file: str) -> AbstractContextManager[BinaryIO]:
     try:
         return Path(file).open("rb")
     except (OSError, ValueError) as error:
-        reason = sentence(getattr(error, "strerror", None) or error).lower()
+        reason = in_one_line(getattr(error, "strerror", None) or error).lower()
         raise click.ClickException(f"The file {file!r} cannot be read: {reason}.") from error
 
 

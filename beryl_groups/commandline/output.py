@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from beryl_groups.commandline.text import sentence
-from beryl_groups.lines import is_utf8, json_text, line_of
+from beryl_groups.lines import in_one_line, is_utf8, json_text, line_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -97,5 +96,5 @@ def _failed(error: OSError) -> OSError | click.ClickException:
     if is_closed_pipe(error):
         return error
     return click.ClickException(
-        f"Standard output cannot be written: {sentence(error.strerror or error)}."
+        f"Standard output cannot be written: {in_one_line(error.strerror or error)}."
     )

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
+import sys
+from typing import TYPE_CHECKING, Any
 
 import click
 from click.shell_completion import CompletionItem
@@ -62,19 +63,46 @@ def _topics_of_the_group(visit: Visit, group: str, typed: str) -> list[str]:
     return [topic for topic in sorted(visit.topics(group)) if topic.startswith(typed)]
 
 
+class _Text(click.types.StringParamType):
+    """An argument that has to be text: the system hands over any bytes."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        try:
+            os.fsencode(value).decode(sys.getfilesystemencoding())
+        except UnicodeDecodeError:
+            encoding = sys.getfilesystemencoding().upper()
+            self.fail(f"it is not in {encoding}: {os.fsencode(value)!r}.", param, ctx)
+        except UnicodeEncodeError:
+            pass  # what no system hands over so; the library says what is wrong with it
+        return super().convert(value, param, ctx)
+
+
+TEXT = _Text()
+
 database = click.argument("database", metavar="DB", shell_complete=_file_names)
-group = click.argument("group", metavar="GROUP", shell_complete=_names(_group_names))
-old_group = click.argument("group", metavar="OLD", shell_complete=_names(_group_names))
-new_groups = click.argument("names", metavar="NAME...", nargs=-1, required=True)
+group = click.argument("group", type=TEXT, metavar="GROUP", shell_complete=_names(_group_names))
+old_group = click.argument("group", type=TEXT, metavar="OLD", shell_complete=_names(_group_names))
+new_groups = click.argument("names", type=TEXT, metavar="NAME...", nargs=-1, required=True)
 groups = click.argument(
-    "names", metavar="NAME...", nargs=-1, required=True, shell_complete=_names(_group_names)
+    "names",
+    type=TEXT,
+    metavar="NAME...",
+    nargs=-1,
+    required=True,
+    shell_complete=_names(_group_names),
 )
-topic = click.argument("topic", metavar="TOPIC", shell_complete=_names(_topics_of_all))
+topic = click.argument("topic", type=TEXT, metavar="TOPIC", shell_complete=_names(_topics_of_all))
 topics = click.argument(
-    "topics", metavar="TOPIC...", nargs=-1, required=True, shell_complete=_names(_topics_of_all)
+    "topics",
+    type=TEXT,
+    metavar="TOPIC...",
+    nargs=-1,
+    required=True,
+    shell_complete=_names(_topics_of_all),
 )
 topics_of_the_group = click.argument(
     "topics",
+    type=TEXT,
     metavar="TOPIC...",
     nargs=-1,
     required=True,
@@ -86,6 +114,7 @@ new_file = click.argument("file", metavar="FILE", shell_complete=_file_names)
 prefix = click.option(
     "--prefix",
     default="",
+    type=TEXT,
     metavar="P",
     shell_complete=_names(_group_names),
     help="Only the groups whose names start with P.",
@@ -93,6 +122,7 @@ prefix = click.option(
 exclude = click.option(
     "--exclude",
     multiple=True,
+    type=TEXT,
     metavar="TOPIC",
     shell_complete=_names(_topics_of_the_group),
     help="A topic that does not get the event; may be given several times.",

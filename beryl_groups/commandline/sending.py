@@ -14,17 +14,10 @@ from beryl_groups.commandline import parameters
 from beryl_groups.commandline.database import reading
 from beryl_groups.commandline.input import STANDARD_INPUT, standard_input, with_standard_input
 from beryl_groups.commandline.output import Output
-from beryl_groups.commandline.text import sentence
+from beryl_groups.lines import in_one_line
 
 _STANDARD_OUTPUT = "stdout:"
 _SECONDS = 10.0
-_A_WEEK = 604_800.0  # more than a timer can hold helps nobody
-
-
-def _is_a_time(_context: click.Context, _parameter: click.Parameter, value: float) -> float:
-    if not 0 < value <= _A_WEEK:
-        raise click.BadParameter(f"a number of seconds above 0 is expected, not {value:g}.")
-    return value
 
 
 @click.command(
@@ -34,8 +27,10 @@ def _is_a_time(_context: click.Context, _parameter: click.Parameter, value: floa
 )
 @parameters.database
 @parameters.group
-@click.argument("event", metavar="EVENT")
-@click.argument("payload", metavar="[PAYLOAD-JSON]", default="null", required=False)
+@click.argument("event", type=parameters.TEXT, metavar="EVENT")
+@click.argument(
+    "payload", type=parameters.TEXT, metavar="[PAYLOAD-JSON]", default="null", required=False
+)
 @click.option(
     "--to",
     "url",
@@ -48,9 +43,8 @@ def _is_a_time(_context: click.Context, _parameter: click.Parameter, value: floa
     type=float,
     default=_SECONDS,
     show_default=True,
-    callback=_is_a_time,
     metavar="SECONDS",
-    help="How long to wait for the broker.",
+    help="How long to wait for the broker, from the connection to the confirmation.",
 )
 @parameters.as_json
 @click.pass_context
@@ -80,6 +74,8 @@ def broadcast(  # noqa: PLR0913 - one for each argument and option
         raise click.UsageError("--json shows what --to would send: give one of them.")
     if payload == STANDARD_INPUT and STANDARD_INPUT in exclude:
         raise click.UsageError("Standard input can be read once: give '-' once.")
+    if url is not None:
+        _refuse_if_no_time(timeout)
     value = _payload(payload)
     left_out = with_standard_input(exclude)
     topics: list[str] = []
@@ -97,6 +93,15 @@ def broadcast(  # noqa: PLR0913 - one for each argument and option
         _show(topics, event, value, as_json=as_json)
     else:
         _send(url, timeout, topics, event, value)
+
+
+def _refuse_if_no_time(timeout: float) -> None:
+    from beryl_groups.channels.time_limit import seconds_of  # noqa: PLC0415 - only who sends
+
+    try:
+        seconds_of(timeout)
+    except ValueError as error:
+        raise click.BadParameter(str(error), param_hint="'--timeout'") from error
 
 
 def _payload(text: str) -> Any:
@@ -149,4 +154,4 @@ def _send(url: str, timeout: float, topics: list[str], event: str, payload: Any)
                 with suppress(Exception):
                     send(topic, event, payload)
     except ValueError as error:
-        raise click.BadParameter(sentence(error), param_hint="'--to'") from error
+        raise click.BadParameter(in_one_line(error), param_hint="'--to'") from error

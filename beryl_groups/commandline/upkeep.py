@@ -12,7 +12,7 @@ from beryl_groups.commandline.database import Visit, bring_up_to_date, reading
 from beryl_groups.commandline.input import STANDARD_INPUT
 from beryl_groups.commandline.output import Output
 from beryl_groups.commandline.progress import signs, steps
-from beryl_groups.commandline.text import sentence
+from beryl_groups.lines import in_one_line
 
 
 @click.command(epilog=parameters.example("beryl-groups backup groups.db copy.db"))
@@ -47,7 +47,7 @@ def check(database: str, *, as_json: bool) -> int:
         output.array(problems)
     else:
         for problem in problems:
-            output.write(f"{sentence(problem)}\n")
+            output.write(f"{in_one_line(problem)}\n")
     return 1 if problems else 0
 
 
@@ -82,7 +82,7 @@ def _warn_of_wal_reset_fault() -> None:
         warnings.simplefilter("always")
         sqlite.warn_of_wal_reset_fault(stacklevel=1)
     for warning in caught:
-        click.echo(f"Warning: {sentence(warning.message)}", err=True)
+        click.echo(f"Warning: {in_one_line(warning.message)}", err=True)
 
 
 def _back_up(visit: Visit, file: str) -> None:

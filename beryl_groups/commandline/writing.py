@@ -42,7 +42,7 @@ def delete(database: str, names: tuple[str, ...]) -> None:
 @click.command(epilog=parameters.example("beryl-groups rename groups.db team:web team:site"))
 @parameters.database
 @parameters.old_group
-@click.argument("new", metavar="NEW")
+@click.argument("new", type=parameters.TEXT, metavar="NEW")
 def rename(database: str, group: str, new: str) -> None:
     """Give the group OLD the name NEW; it keeps its topics."""
     with writing(database) as groups:

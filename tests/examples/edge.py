@@ -15,8 +15,9 @@ groups/GROUP/cmnd/COMMAND    VALUE     publishes VALUE to cmnd/TOPIC/COMMAND of 
 
 The power may be cut at any time. The groups are in the file, whole, and the broker keeps the
 session: it sends again what the hub had not confirmed, and the hub confirms a message when its
-work is done. So nothing that was published with QoS 1 is lost, and something may be done twice,
-which ON and OFF can stand (TOGGLE cannot).
+work is done. So a cut loses nothing that was published with QoS 1, and something may be done twice,
+which ON and OFF can stand (TOGGLE cannot). What cannot be done, as when the disk is full, is logged
+and confirmed: it is lost, and does not keep back what comes after it.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ from paho.mqtt.client import Client
 from paho.mqtt.enums import CallbackAPIVersion
 
 import beryl_groups
-from beryl_groups import Groups, InvalidName, NotFound, StartFailed, channels
+from beryl_groups import Groups, InvalidName, NotFound, StartFailed, StorageFailed, channels
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -41,6 +42,9 @@ if TYPE_CHECKING:
     from paho.mqtt.client import MQTTMessage
 
 logger = logging.getLogger("hub")
+
+PATIENCE = 30.0
+"""Seconds for which a message waits for another program that holds the file."""
 
 TOPICS = ("groups/+/add", "groups/+/remove", "groups/+/cmnd/+")
 
@@ -92,8 +96,9 @@ class Hub:
         try:
             self.handle(message.topic, message.payload.decode())
         except (NotFound, InvalidName, UnicodeDecodeError) as error:
-            logger.warning("%s: %s", message.topic, error)  # sent again it would be refused again
-        # Where the storage fails, the hub ends unconfirmed: started again, it gets this again.
+            logger.warning("%s: %s", message.topic, error)
+        except StorageFailed as error:
+            logger.error("%s: %s", message.topic, error)  # noqa: TRY400 - it is a sentence
         client.ack(message.mid, message.qos)
 
     def handle(self, topic: str, text: str) -> None:
@@ -144,7 +149,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C does
     with suppress(KeyboardInterrupt):
         try:
-            groups = beryl_groups.start(parsed.database)
+            groups = beryl_groups.start(parsed.database, busy_timeout=PATIENCE)
         except StartFailed as error:
             logger.error("%s", error)  # noqa: TRY400 - it is a sentence
             return 1

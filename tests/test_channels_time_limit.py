@@ -1,0 +1,179 @@
+"""What a broker can do to keep those waiting who send to it, and when they have waited enough."""
+
+from __future__ import annotations
+
+import itertools
+import socket
+import threading
+import time
+from contextlib import contextmanager, suppress
+from functools import partial
+from typing import TYPE_CHECKING
+
+import pytest
+
+from beryl_groups.channels import SendFailed, connect
+from beryl_groups.channels.time_limit import LimitedCondition
+from tests.processes import PATIENCE, in_thread
+from tests.servers import HOST
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+LIBRARIES = {"mqtt": "paho.mqtt.client", "redis": "redis"}
+CONNECTED = b"\x20\x02\0\0"
+"""The answer of an MQTT broker that takes a client."""
+
+
+@pytest.fixture(params=["mqtt", "redis"])
+def scheme(request: pytest.FixtureRequest) -> str:
+    scheme = str(request.param)
+    pytest.importorskip(LIBRARIES[scheme], reason=f"needs the library of {scheme}")
+    return scheme
+
+
+@contextmanager
+def peer(serve: Callable[[socket.socket], None]) -> Iterator[int]:
+    """Listen on a port, and serve each connection in a thread of its own until it is closed."""
+
+    def talk(connection: socket.socket) -> None:
+        with connection, suppress(OSError):
+            serve(connection)
+
+    def accept() -> None:
+        with suppress(OSError):  # the listener is closed
+            while True:
+                connection, _ = listener.accept()
+                threading.Thread(target=talk, args=(connection,), daemon=True).start()
+
+    with socket.create_server((HOST, 0)) as listener:
+        accepting = threading.Thread(target=accept, daemon=True)
+        accepting.start()
+        yield listener.getsockname()[1]
+        listener.shutdown(socket.SHUT_RDWR)
+    accepting.join(PATIENCE)
+
+
+def use(url: str, timeout: float, send: Callable[[Callable[..., None]], None]) -> str:
+    """Connect, send, and return the sentence with which that fails, which it has to."""
+
+    def attempt() -> None:
+        with connect(url, timeout=timeout) as channels:
+            send(channels)
+
+    with pytest.raises(SendFailed) as failed:
+        in_thread(attempt).result(PATIENCE)
+    return str(failed.value)
+
+
+def never(_channels: Callable[..., None]) -> None:
+    pytest.fail("the block was entered")
+
+
+def dribble(connection: socket.socket) -> None:
+    """Begin an answer, and never come to its end."""
+    connection.sendall(b"+")
+    while True:
+        connection.sendall(b"\x80")
+        time.sleep(0.05)
+
+
+def test_an_answer_that_never_ends_is_not_waited_for(scheme: str) -> None:
+    """Bytes that come one by one do not begin the time anew."""
+    with peer(dribble) as port:
+        sentence = use(f"{scheme}://{HOST}:{port}", 0.5, never)
+    assert f"{HOST}:{port}" in sentence
+
+
+def test_confirmations_that_come_one_by_one_do_not_begin_the_time_anew() -> None:
+    """A broker that takes less than it is sent keeps nobody for longer than the timeout."""
+    pytest.importorskip(LIBRARIES["mqtt"], reason="needs paho-mqtt")
+
+    def confirm_slowly(connection: socket.socket) -> None:
+        connection.recv(4096)
+        connection.sendall(CONNECTED)
+        for number in range(1, 65_536):
+            connection.sendall(b"\x40\x02" + number.to_bytes(2, "big"))
+            time.sleep(0.05)
+
+    def send_for_ever(channels: Callable[..., None]) -> None:
+        for number in itertools.count():
+            channels("room/a", "e", number)
+
+    with peer(confirm_slowly) as port:
+        sentence = use(f"mqtt://{HOST}:{port}", 0.5, send_for_ever)
+    assert sentence.endswith("within 0.5 s.")
+
+
+def test_a_connection_that_is_not_taken_is_given_up(scheme: str) -> None:
+    """A machine that does not answer at all is a sentence as well."""
+    with socket.socket() as listener, socket.socket() as first, socket.socket() as second:
+        listener.bind((HOST, 0))
+        listener.listen(0)
+        address = listener.getsockname()
+        for waiting in (first, second):  # these are as many as it lets wait
+            waiting.setblocking(False)
+            waiting.connect_ex(address)
+        sentence = use(f"{scheme}://{HOST}:{address[1]}", 0.5, never)
+    assert "within 0.5 s." in sentence
+
+
+@pytest.mark.parametrize(
+    ("answer", "sentence"),
+    [
+        (b"", "{} closed the connection without an answer in MQTT."),
+        (
+            b"HTTP/1.1 400 Bad Request\r\n\r\n",
+            "{} closed the connection without an answer in MQTT.",
+        ),
+        (b"\x00\x00", "{} answers, but not in MQTT."),
+        (b"\x20\x02\x00\x05", "Refused by the MQTT broker at {}: Not authorized."),
+    ],
+)
+def test_a_peer_that_is_no_broker_is_noticed_at_once(answer: bytes, sentence: str) -> None:
+    """Who closes the connection, or answers something else, is not waited for."""
+    pytest.importorskip(LIBRARIES["mqtt"], reason="needs paho-mqtt")
+
+    def answer_once(connection: socket.socket) -> None:
+        connection.recv(4096)
+        connection.sendall(answer)
+
+    with peer(answer_once) as port:
+        told = use(f"mqtt://{HOST}:{port}", 2 * PATIENCE, never)
+        assert told == sentence.format(f"{HOST}:{port}")
+
+
+def test_time_that_was_waited_is_gone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """All waits together have the limit, and what is there already needs none."""
+    condition = LimitedCondition(0.1)
+    with condition:
+        assert not condition.wait_within_limit(lambda: False)
+        waits: list[float] = []
+        monkeypatch.setattr(condition, "wait", waits.append)
+        assert not condition.wait_within_limit(lambda: False)
+        assert condition.wait_within_limit(lambda: True)
+    assert all(seconds <= 0 for seconds in waits)
+
+
+def test_threads_that_wait_at_once_spend_the_time_once() -> None:
+    """What several wait for at the same time takes no more of it than for one."""
+    condition = LimitedCondition(PATIENCE)
+    ready: list[int] = []
+
+    def wait(number: int) -> bool:
+        with condition:
+            ready.append(number)
+            return condition.wait_within_limit(lambda: not ready)
+
+    waiting = [in_thread(partial(wait, number)) for number in range(8)]
+    while True:
+        with condition:
+            if len(ready) == len(waiting):
+                left = condition._left
+                ready.clear()
+                condition.notify_all()
+                break
+    assert all(thread.result(PATIENCE) for thread in waiting)
+    with condition:
+        assert left == PATIENCE
+        assert left - (time.monotonic() - condition._since) <= condition._left < left
