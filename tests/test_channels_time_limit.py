@@ -85,24 +85,29 @@ def test_an_answer_that_never_ends_is_not_waited_for(scheme: str) -> None:
     assert f"{HOST}:{port}" in sentence
 
 
-def test_confirmations_that_come_one_by_one_do_not_begin_the_time_anew() -> None:
-    """A broker that takes less than it is sent keeps nobody for longer than the timeout."""
+def test_a_broker_that_gets_on_is_waited_for_and_one_that_stops_is_not() -> None:
+    """Each confirmation begins the time anew; after the last, the messages are given up."""
     pytest.importorskip(LIBRARIES["mqtt"], reason="needs paho-mqtt")
+    confirmed = threading.Event()
 
     def confirm_slowly(connection: socket.socket) -> None:
         connection.recv(4096)
         connection.sendall(CONNECTED)
-        for number in range(1, 65_536):
+        for number in range(1, 21):
             connection.sendall(b"\x40\x02" + number.to_bytes(2, "big"))
-            time.sleep(0.05)
+            time.sleep(0.1)
+        confirmed.set()
+        while connection.recv(4096):
+            pass
 
     def send_for_ever(channels: Callable[..., None]) -> None:
         for number in itertools.count():
             channels("room/a", "e", number)
 
     with peer(confirm_slowly) as port:
-        sentence = use(f"mqtt://{HOST}:{port}", 0.5, send_for_ever)
-    assert sentence.endswith("within 0.5 s.")
+        sentence = use(f"mqtt://{HOST}:{port}", 1.5, send_for_ever)
+        assert confirmed.is_set()
+    assert sentence.endswith("within 1.5 s.")
 
 
 def test_a_connection_that_is_not_taken_is_given_up(scheme: str) -> None:
@@ -153,6 +158,22 @@ def test_time_that_was_waited_is_gone(monkeypatch: pytest.MonkeyPatch) -> None:
         assert not condition.wait_within_limit(lambda: False)
         assert condition.wait_within_limit(lambda: True)
     assert all(seconds <= 0 for seconds in waits)
+
+
+def test_what_waits_goes_on_when_the_time_begins_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A limit that is renewed counts for those who wait already."""
+    condition = LimitedCondition(PATIENCE)
+    waits: list[float] = []
+
+    def wait(seconds: float) -> None:
+        condition._left -= PATIENCE / 2  # as if so long had passed
+        waits.append(seconds)
+        condition.renew_limit()
+
+    monkeypatch.setattr(condition, "wait", wait)
+    with condition:
+        assert condition.wait_within_limit(lambda: len(waits) == 5)
+    assert min(waits) > PATIENCE / 2
 
 
 def test_threads_that_wait_at_once_spend_the_time_once() -> None:

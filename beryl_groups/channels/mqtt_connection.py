@@ -136,7 +136,9 @@ class _Session:
             self._refuse(f"{self._peer} closed the connection without an answer in MQTT.")
 
     def _on_publish(self, *_: Any) -> None:
-        self._confirm()
+        with self._changed:
+            self._changed.renew_limit()
+            self._confirm()
 
     def _refuse(self, sentence: str, cause: Exception | None = None) -> None:
         """Have `open` raise, unless it has been told something before."""

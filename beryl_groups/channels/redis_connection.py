@@ -147,7 +147,10 @@ class _Session:
             with self._changed:
                 self._under_way = 0
                 # Once Redis is gone one message tries whether it is back; the others fail fast.
-                self._room = _MOST_WAITING if len(failures) < len(batch) else 1
+                self._room = 1
+                if len(failures) < len(batch):
+                    self._room = _MOST_WAITING
+                    self._changed.renew_limit()
                 self._failed += len(failures)
                 self._first_failure = self._first_failure or next(iter(failures), None)
                 self._changed.notify_all()

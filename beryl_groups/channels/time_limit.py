@@ -31,25 +31,34 @@ def seconds_of(timeout: float) -> float:
 
 
 class LimitedCondition(threading.Condition):
-    """A condition whose waits have one time limit, all of them together.
+    """A condition whose waits have one time limit, all of them until the broker gets on.
 
     The time in which nobody waits does not count, nor does any twice where several threads wait.
     """
 
     def __init__(self, seconds: float) -> None:
         super().__init__()
+        self._seconds = seconds
         self._left = seconds
         self._waiting = 0
         self._since = 0.0
 
+    def renew_limit(self) -> None:
+        """Begin the time anew: the broker has confirmed something."""
+        self._left, self._since = self._seconds, time.monotonic()
+
     def wait_within_limit(self, done: Callable[[], object]) -> bool:
         """Wait as `wait_for` does, for what is left of the time; tell whether it was enough."""
-        now = time.monotonic()
         if self._waiting == 0:
-            self._since = now
+            self._since = time.monotonic()
         self._waiting += 1
         try:
-            return bool(self.wait_for(done, self._since + self._left - now))
+            while not done():
+                left = self._since + self._left - time.monotonic()
+                if left <= 0:
+                    return False
+                self.wait(left)
+            return True
         finally:
             self._waiting -= 1
             if self._waiting == 0:

@@ -44,7 +44,7 @@ _SECONDS = 10.0
     default=_SECONDS,
     show_default=True,
     metavar="SECONDS",
-    help="How long to wait for the broker, from the connection to the confirmation.",
+    help="How long to wait for the broker to be connected, and for each confirmation.",
 )
 @parameters.as_json
 @click.pass_context
