@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import threading
-import time
+from threading import get_ident
+from time import monotonic
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from beryl_groups import operations
@@ -34,8 +35,8 @@ class Call(Generic[T]):
     ) -> None:
         self.work = work
         self.arguments = arguments
-        self.deadline = time.monotonic() + busy_timeout
-        self.thread = threading.get_ident()
+        self.deadline = monotonic() + busy_timeout
+        self.thread = get_ident()
 
     def attempt(self, connection: Connection) -> None:
         """Do the work; it refuses before it has written anything, or it spoils the transaction."""
@@ -53,7 +54,7 @@ class Call(Generic[T]):
         return operations.touched(self.work, self.arguments)
 
     def time_left(self) -> float:
-        return min(max(self.deadline - time.monotonic(), 0), threading.TIMEOUT_MAX)
+        return min(max(self.deadline - monotonic(), 0), threading.TIMEOUT_MAX)
 
     def answer(self, error: Exception) -> None:
         self.error, self.done = error, True

@@ -268,4 +268,5 @@ class Writer:
             self._queue.extendleft(reversed(undone))
             for call in self._carried:
                 call.signal()
-        self._carried, self._committing = [], []
+            self._carried = []
+        self._committing = []

@@ -8,14 +8,15 @@ tries every millisecond, and whoever has held the file for long keeps off it for
 
 from __future__ import annotations
 
-import math
-import time
+from time import monotonic, sleep
 from typing import TYPE_CHECKING
 
 from beryl_groups import sqlite
 
 if TYPE_CHECKING:
     from beryl_groups.sqlite import Connection
+
+_NEVER = float("inf")
 
 _SECONDS_BETWEEN_TRIES = 0.001
 
@@ -27,26 +28,26 @@ class FileTurns:
     """The turns of one write connection."""
 
     def __init__(self) -> None:
-        self._began = math.inf
+        self._began = _NEVER
         self._free_until = 0.0
 
     def begin(self, connection: Connection, deadline: float) -> None:
         """Begin a write transaction; wait for other writers until the deadline, and then raise."""
-        if self._free_until and (left := self._free_until - time.monotonic()) > 0:
-            time.sleep(left)
+        if self._free_until and (left := self._free_until - monotonic()) > 0:
+            sleep(left)
         while True:
             try:
                 connection.execute("BEGIN IMMEDIATE")
                 break
             except sqlite.Error as error:
-                if not sqlite.is_busy(error) or time.monotonic() >= deadline:
+                if not sqlite.is_busy(error) or monotonic() >= deadline:
                     raise
-            time.sleep(_SECONDS_BETWEEN_TRIES)
-        self._began = time.monotonic()
+            sleep(_SECONDS_BETWEEN_TRIES)
+        self._began = monotonic()
 
     def end(self) -> None:
         """Take note that the transaction is over, if there was one."""
-        now = time.monotonic()
+        now = monotonic()
         held = now - self._began
+        self._began = _NEVER
         self._free_until = now + min(held / 20, _MOMENT) if held > _LONG else 0.0
-        self._began = math.inf

@@ -36,6 +36,8 @@ def check_name(name: object) -> str:
 
 def check_names(names: Iterable[object]) -> list[str]:
     """Check many names; a sound list of any length is judged in a few passes at C speed."""
+    if type(names) is tuple and len(names) == 1:
+        return [check_name(names[0])]  # as in most calls
     if isinstance(names, str):
         raise TypeError(f"An iterable of names is expected, not the lone str {shown(names)}.")
     # In a loop of Python's: in one of C's Ctrl-C is not heard, and there may be no end to it.
