@@ -99,12 +99,15 @@ class Cache:
 
     def find_at_once(self, kind: Kind, arguments: tuple[Any, ...]) -> Any:
         """Return the answer as `find` does, and MISSING where another thread is at work here."""
-        if not self._lock.acquire(blocking=False):
-            return MISSING
+        lock = self._lock
         try:
-            return self.find(kind, arguments)
+            # In here: Ctrl-C may come as soon as it is held.
+            return self.find(kind, arguments) if lock.acquire(blocking=False) else MISSING
         finally:
-            self._lock.release()
+            try:  # noqa: SIM105 - to call suppress() is a moment for Ctrl-C
+                lock.release()
+            except RuntimeError:
+                pass  # another thread holds it
 
     def version(self) -> int | None:
         """Return what an answer that is read after this can be kept with, None if it cannot."""
@@ -193,14 +196,16 @@ class Cache:
     def paused(self, seconds: float) -> Iterator[bool]:
         """Answer nothing inside the block, with no connection open; False if it takes too long."""
         lock = self._lock  # a forked child makes a new one meanwhile
-        if not lock.acquire(timeout=seconds):
-            yield False
-            return
         try:
-            self.disconnect()
-            yield True
+            held = lock.acquire(timeout=seconds)
+            if held:
+                self.disconnect()
+            yield held
         finally:
-            lock.release()
+            try:  # noqa: SIM105 - to call suppress() is a moment for Ctrl-C
+                lock.release()
+            except RuntimeError:
+                pass  # another thread holds it
 
     def _look(self) -> int | None:
         """Return the version as of now; any other call's commit before now shows in it."""

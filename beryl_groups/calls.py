@@ -28,7 +28,7 @@ class Call(Generic[T]):
     error: Exception | None = None
     result: Any = None
     touched: Iterable[Touched] | None = None
-    """The answers that it may change, where it is more than one operation."""
+    """The answers that a transaction or a batch may change; else those of its operation."""
 
     def __init__(
         self, busy_timeout: float, work: Callable[..., T] | None, arguments: tuple[Any, ...] = ()
@@ -45,7 +45,11 @@ class Call(Generic[T]):
             if self.work is not None:
                 self.result = self.work(connection, *self.arguments)
         except GroupError as refusal:
+            refusal.__context__ = None  # what the caller who leads is dealing with is no matter
             self.error = refusal
+
+    def is_transaction(self) -> bool:
+        return self.work is None and self.touched is not None
 
     def touches(self) -> Iterable[Touched]:
         """Return which answers it may have changed."""

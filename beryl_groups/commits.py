@@ -11,7 +11,8 @@ Invariants:
   It changes places under `_mutex`; the head of the queue may lead already and not know it yet.
 - A caller returns only after the commit that holds its call, or with the error of its own call.
 - A leader that Ctrl-C interrupts leaves nothing half done: its transaction is rolled back, or was
-  committed; what it carried is answered or waits again. `_leave` sees to that, and is called twice.
+  committed; what it carried is answered or waits again. `_leave` sees to that, and is called
+  again where it was interrupted itself.
 """
 
 from __future__ import annotations
@@ -55,52 +56,56 @@ class Writer:
     def run(self, call: Call[T]) -> T:
         """Do the call in a transaction that is committed when this returns."""
         try:
-            if self._lead(call):
-                self._carry_out(call)
-        finally:
             try:
-                self._leave(call)
+                if self._lead(call):
+                    self._carry_out(call)
             finally:
-                if not call.left:
-                    self._leave(call)
+                self._leave(call)
+        finally:
+            if not call.left:
+                self._leave(call)
         return call.result if call.error is None else call.outcome()  # type: ignore[no-any-return]
 
     @contextmanager
     def transaction(self, call: Call[None]) -> Iterator[Connection]:
         """Give the connection in a transaction that holds nobody else's call."""
         try:
-            self._lead_alone(call)
             try:
-                with self._translating():
-                    connection = self._connection.begin(call.deadline)
-                yield connection
-                with self._translating():
-                    self._commit(connection, [call])
-            except StorageFailed as error:
-                self._connection.roll_back(error)
-                raise
-        finally:
-            try:
-                self._leave(call)
+                self._lead_alone(call)
+                try:
+                    with self._translating():
+                        connection = self._connection.begin(call.deadline)
+                    yield connection
+                    with self._translating():
+                        self._commit(connection, [call])
+                except StorageFailed as error:
+                    self._connection.roll_back(error)
+                    raise
             finally:
-                if not call.left:
-                    self._leave(call)
+                self._leave(call)
+        finally:
+            if not call.left:
+                self._leave(call)
 
     @contextmanager
     def paused(self) -> Iterator[None]:
         """Hold the lead with no connection open; after a close nobody else can take it."""
         call: Call[None] = Call(self._connections.busy_timeout, None)
-        self._refuse_beside_own(call)
+        self._refuse_beside_own()
         if self._closed is not None:
             self._wait_for_the_last(call)
             yield
             return
         try:
-            self._lead_alone(call)
-            self._connection.close()
-            yield
+            try:
+                self._lead_alone(call)
+                self._connection.close()
+                yield
+            finally:
+                self._leave(call)
         finally:
-            self._leave(call)
+            if not call.left:
+                self._leave(call)
 
     def _wait_for_the_last(self, call: Call[None]) -> None:
         while self._leader is not None:
@@ -137,7 +142,7 @@ class Writer:
             if self._leader is None:
                 self._leader = call
                 return True
-            self._refuse_beside_own(call)
+            self._refuse_beside_own()
             call.wake = threading.Lock()
             call.wake.acquire()
             self._queue.append(call)
@@ -154,23 +159,30 @@ class Writer:
                     return True
                 if waiting and not in_time:
                     leader = self._leader
-                    by_transaction = leader is not None and leader.work is None
+                    by_transaction = leader is not None and leader.is_transaction()
                     raise self._connections.busy(by_transaction=by_transaction)
                 # A call that a leader carries has its answer when that leader's commit ends.
                 wait = call.time_left() if waiting else -1
 
-    def _refuse_beside_own(self, call: Call[Any]) -> None:
-        leader = self._leader
-        if leader is not None and leader.thread == call.thread:
+    def _refuse_beside_own(self) -> None:
+        """Raise where this thread would wait for itself."""
+        leader, thread = self._leader, threading.get_ident()
+        if leader is not None and leader.thread == thread:
             raise GroupError(
                 "This thread has a transaction open, and a write beside it would wait for "
                 "itself: write through the object that transaction() gave, or after its block."
+            )
+        if any(call.thread == thread for call in self._queue):
+            raise GroupError(
+                "This thread waits to write already, and a write of its signal handler would wait "
+                "for that: have the handler leave the write to another thread."
             )
 
     def _lead_alone(self, call: Call[Any]) -> None:
         """Wait for the lead of a call that nobody else can carry out."""
         if not self._lead(call):
-            raise call.error or Closed("The handle has been closed.")
+            call.outcome()
+            raise Closed("The handle has been closed.")
 
     def _carry_out(self, call: Call[Any]) -> None:
         """Do the call and all that wait, together; or alone, where one spoils it for the others."""
@@ -185,10 +197,11 @@ class Writer:
             if not self._carried:
                 call.answer(self._connections.translated(error))
                 return
-            for each in (call, *self._carried):
-                self._carry_out_alone(each)
         else:
             self._commit_all(connection, [call, *self._carried])
+            return
+        for each in (call, *self._carried):
+            self._carry_out_alone(each)
 
     def _carry_out_alone(self, call: Call[Any]) -> None:
         try:
@@ -264,7 +277,11 @@ class Writer:
         for call in self._committing:
             call.done = True
         if self._carried:
-            undone = [call for call in self._carried if not (call.done or call in self._queue)]
+            undone = [
+                call
+                for call in self._carried
+                if not (call.done or call.left or call in self._queue)
+            ]
             self._queue.extendleft(reversed(undone))
             for call in self._carried:
                 call.signal()

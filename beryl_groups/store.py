@@ -6,7 +6,7 @@ import threading
 import time
 import weakref
 from collections import deque
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from typing import TYPE_CHECKING, TypeVar, TypeVarTuple, cast
 
 from sqlalchemy import create_engine
@@ -173,13 +173,14 @@ class Store:
             except GroupError:
                 stay = 1  # a transaction is open, for whose end it is no use to wait
             patience = self.busy_timeout
+            opening = self._opening
+            stack.callback(_release, opening)  # before it is held, for Ctrl-C may come at once
             if not (
                 stack.enter_context(self.cache.paused(patience))
-                and self._opening.acquire(timeout=patience)
+                and opening.acquire(timeout=patience)
             ):
                 yield False
                 return
-            stack.callback(self._opening.release)
             self._most_idle = 0
             stack.callback(setattr, self, "_most_idle", _MOST_IDLE_CONNECTIONS)
             deadline = time.monotonic() + patience
@@ -286,3 +287,8 @@ class Store:
             except IndexError:  # another thread had it
                 return
             self.close_connection(connection)
+
+
+def _release(lock: threading.RLock) -> None:
+    with suppress(RuntimeError):  # another thread holds it
+        lock.release()

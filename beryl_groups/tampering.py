@@ -50,6 +50,7 @@ _WRITES = (
     statements.RENAME,
     statements.DELETE,
     statements.ADD,
+    statements.ADD_TO_NAME,
     statements.REMOVE,
     "INSERT INTO alembic_version VALUES (?)",
     "UPDATE alembic_version SET version_num = ?",

@@ -69,11 +69,12 @@ class Transaction(GroupMethods):
     _read = _run
 
     def _write(self, operation: Callable[[Connection, *Given], T], *given: *Given) -> T:
-        # Before the write: an interrupt after it must not leave an answer that it changed.
-        self._touched += operations.touched(operation, given)
-        if len(self._touched) > _MANY:
-            self._touched[:] = operations.EVERYTHING
         with self._lock:
+            self.refuse_if_unusable()
+            # Before the write: an interrupt after it must not leave an answer that it changed.
+            self._touched += operations.touched(operation, given)
+            if len(self._touched) > _MANY:
+                self._touched[:] = operations.EVERYTHING
             try:
                 return self._run(operation, *given)
             except BaseException as error:

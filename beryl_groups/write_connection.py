@@ -96,9 +96,12 @@ class WriteConnection:
         self._turns.end()
 
     def close(self) -> None:
-        if self.current is not None:
-            self._connections.close_connection(self.current)
-            self.current = None
+        connection = self.current
+        if connection is not None:
+            try:
+                self._connections.close_connection(connection)
+            finally:
+                self.current = None  # nobody may ask it for anything any more
 
     def abandon(self) -> None:
         """Give the connection up without touching it."""

@@ -200,3 +200,25 @@ def test_deliveries_come_after_the_commit_in_the_order_of_the_calls(path: Path) 
             assert len(await groups.topics("new")) == 4
 
     asyncio.run(main())
+
+
+def test_a_transaction_waits_for_a_fork_of_its_loops_thread(path: Path) -> None:
+    """What that thread holds for the moment of a fork is no transaction that it has open."""
+
+    async def main() -> None:
+        async with aio.start(path, busy_timeout=PATIENCE) as groups:
+            await make_team(groups)
+
+            async def add() -> None:
+                async with groups.transaction() as transaction:
+                    await transaction.add("team", "c")
+
+            with groups._store.paused():
+                adding = asyncio.create_task(add())
+                while not groups._store._writer._queue:
+                    await asyncio.sleep(0.001)
+                    assert not adding.done()
+            await adding
+            assert await groups.topics("team") == {"a", "b", "c"}
+
+    asyncio.run(main())

@@ -12,6 +12,7 @@ import pytest
 import beryl_groups
 from beryl_groups import sqlite
 from beryl_groups.location import locate
+from beryl_groups.store import Store
 from tests.interrupter import Interrupter, at_steps
 from tests.processes import PATIENCE, gather, in_thread
 
@@ -41,6 +42,26 @@ def interrupt_a_change_of_connections(path: Path) -> int:
 def test_a_connection_that_failed_is_closed_or_kept_wherever_ctrl_c_comes(path: Path) -> None:
     """An interrupt while it gives way to another does not leave it to the garbage collector."""
     assert gather(interrupt_a_change_of_connections, [(path,)]) >= [100]
+
+
+def test_a_connection_that_is_closed_is_asked_for_nothing(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ctrl-C that comes as soon as it is closed leaves the handle usable, with another one."""
+    close_connection = Store.close_connection
+
+    def interrupted(self: Store, connection: sqlite.Connection) -> None:
+        close_connection(self, connection)
+        raise KeyboardInterrupt
+
+    with beryl_groups.start(path) as groups:
+        groups.create("group")
+        with monkeypatch.context() as patched:
+            patched.setattr(Store, "close_connection", interrupted)
+            with pytest.raises(KeyboardInterrupt), groups._store._writer.paused():
+                pytest.fail("it was not interrupted")
+        groups.add("group", "a")
+        assert groups.topics("group") == {"a"}
 
 
 def test_a_commit_that_failed_is_taken_back_when_others_have_written(path: Path) -> None:

@@ -234,18 +234,19 @@ class Turns:
                 first.begin()
                 first.answer(error)
                 batch = batch[1:]  # the others may have some time left
+                continue
             except Exception as error:  # noqa: BLE001 - it becomes the answer of a caller
-                if len(batch) > 1:
-                    for call in batch:
-                        self._carry_out_together([call])
-                else:
+                if len(batch) == 1:
                     first.begin()
                     first.answer(error)
-                return
+                    return
             else:
-                for call in batch:
-                    call.done = True
+                for each in batch:
+                    each.done = True
                 return
+            for each in batch:
+                self._carry_out_together([each])
+            return
 
 
 def _attempt_each(batch: Sequence[TaskCall[Any]], connection: Connection) -> None:
