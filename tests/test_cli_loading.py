@@ -91,6 +91,26 @@ def test_ctrl_c_while_the_arguments_are_read_is_a_sentence(
     assert (done.status, done.raw, done.errors) == (130, b"", "Interrupted.\n")
 
 
+@pytest.mark.parametrize(
+    "program",
+    [
+        "beryl_groups.errors.NotFound, beryl_groups.groups.Groups, beryl_groups.transaction",
+        "beryl_groups.start = 1; beryl_groups.NotFound; assert beryl_groups.start == 1",
+    ],
+    ids=["modules", "replaced"],
+)
+def test_what_is_imported_late_looks_as_if_it_were_there(program: str) -> None:
+    """The modules are attributes, and what somebody has put in place of a name stays there."""
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", f"import beryl_groups\n{program}"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert (done.returncode, done.stderr) == (0, "")
+
+
 def test_the_package_alone_loads_nothing() -> None:
     """What it offers is imported when it is asked for, and then all at once."""
     program = """
