@@ -90,7 +90,7 @@ class _Session:
             self._unconfirmed += 1
         try:
             self._publish(topic, event, payload)
-        except BaseException:
+        except Exception:  # after Ctrl-C the client may have the message, and it be confirmed
             self._confirm()
             raise
 
