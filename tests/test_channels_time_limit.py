@@ -159,6 +159,29 @@ def test_a_redis_that_gets_on_is_waited_for(answer: bytes) -> None:
     assert len(answered) == 1000
 
 
+def test_the_time_begins_anew_when_the_broker_takes_the_connection(
+    scheme: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What it took to be connected is not missing for the first confirmation."""
+    left: list[float] = []
+    renew_limit = LimitedCondition.renew_limit
+
+    def renew(condition: LimitedCondition) -> None:
+        renew_limit(condition)
+        left.append(condition._left)
+
+    monkeypatch.setattr(LimitedCondition, "renew_limit", renew)
+
+    def take(connection: socket.socket) -> None:
+        connection.recv(4096)
+        connection.sendall(CONNECTED)
+        connection.recv(4096)
+
+    serve = take if scheme == "mqtt" else redis_that_answers(lambda _: b"")
+    with peer(serve) as port, connect(f"{scheme}://{HOST}:{port}", timeout=PATIENCE):
+        assert left == [PATIENCE]
+
+
 def test_where_time_runs_out_what_failed_before_is_told_too() -> None:
     """The sentence counts what was refused and what was not answered, and has the first reason."""
     pytest.importorskip(LIBRARIES["redis"], reason="needs redis-py")

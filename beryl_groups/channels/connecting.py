@@ -44,8 +44,9 @@ def connect(url: str, *, timeout: float = 10.0) -> Iterator[Callable[[str, str, 
 
     ``timeout`` seconds are the most that is waited for the broker in all: until its name is
     resolved, it is connected and has answered, has room for more, and at the end has confirmed.
-    What else the block does takes no time from that, and each confirmation begins it anew: a
-    broker that gets on is waited for, however much there is to send.
+    What else the block does takes no time from that, and the connection, once it is there, and
+    each confirmation begin it anew: a broker that gets on is waited for, however much there is to
+    send.
 
     >>> with connect("stdout:") as channels:
     ...     groups.broadcast(channels, "team:engineering", "deploy_started", {"env": "prod"})

@@ -123,6 +123,8 @@ class _Session:
             self._refuse(f"Refused by {self._where}: {answer}.")
         else:
             with self._changed:
+                if not self._is_open:  # later on, only what it confirms shows that it gets on
+                    self._changed.renew_limit()
                 self._is_open = True
                 self._changed.notify_all()
 

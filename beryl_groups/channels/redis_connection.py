@@ -136,6 +136,7 @@ class _Session:
             return
         with self._changed:
             self._is_open = True
+            self._changed.renew_limit()
             self._changed.notify_all()
         while True:
             with self._changed:
