@@ -182,6 +182,35 @@ def test_the_time_begins_anew_when_the_broker_takes_the_connection(
         assert left == [PATIENCE]
 
 
+def test_ctrl_c_when_the_client_has_taken_a_message_hides_no_other(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A block that goes on after it is not ended by the confirmation of that message alone."""
+    client = pytest.importorskip(LIBRARIES["mqtt"], reason="needs paho-mqtt").Client
+    publish = client.publish
+
+    def interrupted_publish(*arguments: object) -> None:
+        publish(*arguments)
+        raise KeyboardInterrupt
+
+    def confirm_the_first(connection: socket.socket) -> None:
+        for answer in (CONNECTED, b"\x40\x02\0\x01"):
+            connection.recv(4096)
+            connection.sendall(answer)
+        while connection.recv(4096):
+            pass
+
+    def send(channels: Callable[..., None]) -> None:
+        with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+            patch.setattr(client, "publish", interrupted_publish)
+            channels("room/a", "e", 1)
+        channels("room/a", "e", 2)
+
+    with peer(confirm_the_first) as port:
+        sentence = use(f"mqtt://{HOST}:{port}", 1, send)
+    assert sentence.startswith("1 messages were not confirmed")
+
+
 def test_where_time_runs_out_what_failed_before_is_told_too() -> None:
     """The sentence counts what was refused and what was not answered, and has the first reason."""
     pytest.importorskip(LIBRARIES["redis"], reason="needs redis-py")
