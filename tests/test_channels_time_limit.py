@@ -201,14 +201,28 @@ def test_ctrl_c_when_the_client_has_taken_a_message_hides_no_other(
             pass
 
     def send(channels: Callable[..., None]) -> None:
-        with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-            patch.setattr(client, "publish", interrupted_publish)
+        monkeypatch.setattr(client, "publish", interrupted_publish)
+        with pytest.raises(KeyboardInterrupt):
             channels("room/a", "e", 1)
+        monkeypatch.undo()
         channels("room/a", "e", 2)
 
     with peer(confirm_the_first) as port:
         sentence = use(f"mqtt://{HOST}:{port}", 1, send)
     assert sentence.startswith("1 messages were not confirmed")
+
+
+def test_what_a_broker_says_does_nothing_to_a_terminal() -> None:
+    """Its control characters are shown as in the other sentences, and not sent to a screen."""
+    pytest.importorskip(LIBRARIES["redis"], reason="needs redis-py")
+
+    def insult(connection: socket.socket) -> None:
+        while connection.recv(4096):
+            connection.sendall("-ERR \x1b[2J\x1b]0;gone\x07 \x9b31m \ufeffaway\r\n".encode())
+
+    with peer(insult) as port:
+        sentence = use(f"redis://{HOST}:{port}/0", PATIENCE, never)
+    assert r"\x1b[2J\x1b]0;gone\x07 \x9b31m \ufeffaway" in sentence
 
 
 def test_where_time_runs_out_what_failed_before_is_told_too() -> None:
