@@ -7,7 +7,7 @@ import threading
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
-from beryl_groups.channels.errors import SendFailed
+from beryl_groups.channels.errors import SendFailed, ended
 from beryl_groups.channels.text import event_and_payload
 from beryl_groups.channels.time_limit import A_MOMENT, LimitedCondition
 from beryl_groups.lines import reason_of
@@ -98,8 +98,12 @@ class _Session:
     def send(self, topic: str, event: str, payload: Any) -> None:
         message = (topic, event_and_payload(event, payload))
         with self._changed:
-            if not self._changed.wait_within_limit(lambda: len(self._waiting) < self._room):
+            if not self._changed.wait_within_limit(
+                lambda: self._ended or len(self._waiting) < self._room
+            ):
                 raise SendFailed(f"{self._where} cannot be used: {self._unanswered}.")
+            if self._ended:
+                raise ended()
             self._waiting.append(message)
             self._changed.notify_all()
 
@@ -108,6 +112,7 @@ class _Session:
             done = self._changed.wait_within_limit(lambda: not (self._waiting or self._under_way))
             missing = self._failed + len(self._waiting) + self._under_way
             failure = self._first_failure
+            self._ended = done  # at once: a call from another thread must not slip in
         if missing:
             sentence = f"{missing} messages were not taken by {self._where}"
             if not done:
