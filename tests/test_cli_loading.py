@@ -80,6 +80,27 @@ def test_where_ctrl_c_is_ignored_it_stays_ignored(path: Path) -> None:
     assert (done.returncode, done.stdout, done.stderr) == (0, "team\n", "")
 
 
+def test_another_thread_than_the_main_one_can_run_it(path: Path) -> None:
+    """A host may call it where no signal can be handled; Ctrl-C is the host's then."""
+    program = """
+import sys, threading
+from beryl_groups.__main__ import main
+
+thread = threading.Thread(target=main)
+thread.start()
+thread.join()
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", program, "list", filled(path, {"team": []})],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=PATIENCE,
+    )
+
+    assert (done.stdout, done.stderr) == ("team\n", "")
+
+
 def test_ctrl_c_while_the_arguments_are_read_is_a_sentence(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
