@@ -10,8 +10,11 @@ def main(prog_name: str | None = None) -> None:
     """Load the command line and run it."""
     # Elsewhere Ctrl-C is ignored, as in what a script runs with "&", or is the host's.
     is_ours = signal.getsignal(signal.SIGINT) is signal.default_int_handler
-    if is_ours:
-        signal.signal(signal.SIGINT, _end)
+    try:
+        if is_ours:
+            signal.signal(signal.SIGINT, _end)
+    except ValueError:  # this is not the main thread, which alone hears of signals
+        is_ours = False
     from beryl_groups.cli import main as run  # noqa: PLC0415
 
     try:

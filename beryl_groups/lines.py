@@ -70,12 +70,15 @@ def is_bare(name: str) -> bool:
 
 
 def in_one_line(text: object) -> str:
-    r"""Return what an error says, for one, without the line breaks that it may have.
+    r"""Return what an error says, for one, without line breaks, and so that a terminal shows it.
 
     >>> in_one_line("the port\nis in use")
     'the port is in use'
+    >>> print(in_one_line("go\x1b[2J away"))
+    go\x1b[2J away
     """
-    return " ".join(str(text).splitlines())
+    line = " ".join(str(text).splitlines())
+    return _NEVER_BARE.sub(lambda found: repr(found[0])[1:-1], line)
 
 
 def reason_of(error: BaseException) -> str:

@@ -265,6 +265,18 @@ def test_a_call_that_failed_is_told_at_the_end_of_the_block(
     assert len(caplog.records) == 3
 
 
+def test_a_call_after_the_end_of_the_block_is_refused(scheme: str) -> None:
+    """Nobody would send its message any more, whether the block ended well or raised."""
+    with broker(scheme) as server:
+        with connect(url(scheme, server.port)) as ended:
+            pass
+        with pytest.raises(ZeroDivisionError), connect(url(scheme, server.port)) as left:
+            raise ZeroDivisionError
+    for channels in (ended, left):
+        with pytest.raises(SendFailed, match=r"^The block of connect\(\) has ended\.$"):
+            channels("room/a", "e", None)
+
+
 def test_a_block_that_raises_is_left_with_its_own_error(teams: Groups, scheme: str) -> None:
     """Nothing is waited for, so that the error of the block is what the caller sees."""
     with (  # noqa: PT012

@@ -80,6 +80,27 @@ def test_where_ctrl_c_is_ignored_it_stays_ignored(path: Path) -> None:
     assert (done.returncode, done.stdout, done.stderr) == (0, "team\n", "")
 
 
+def test_another_thread_than_the_main_one_can_run_it(path: Path) -> None:
+    """A host may call it where no signal can be handled; Ctrl-C is the host's then."""
+    program = """
+import sys, threading
+from beryl_groups.__main__ import main
+
+thread = threading.Thread(target=main)
+thread.start()
+thread.join()
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", program, "list", filled(path, {"team": []})],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=PATIENCE,
+    )
+
+    assert (done.stdout, done.stderr) == ("team\n", "")
+
+
 def test_ctrl_c_while_the_arguments_are_read_is_a_sentence(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -89,6 +110,26 @@ def test_ctrl_c_while_the_arguments_are_read_is_a_sentence(
     done = call("list", "groups.db")
 
     assert (done.status, done.raw, done.errors) == (130, b"", "Interrupted.\n")
+
+
+@pytest.mark.parametrize(
+    "program",
+    [
+        "beryl_groups.errors.NotFound, beryl_groups.groups.Groups, beryl_groups.transaction",
+        "beryl_groups.start = 1; beryl_groups.NotFound; assert beryl_groups.start == 1",
+    ],
+    ids=["modules", "replaced"],
+)
+def test_what_is_imported_late_looks_as_if_it_were_there(program: str) -> None:
+    """The modules are attributes, and what somebody has put in place of a name stays there."""
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", f"import beryl_groups\n{program}"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 def test_the_package_alone_loads_nothing() -> None:

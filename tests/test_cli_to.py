@@ -188,6 +188,13 @@ def test_a_url_that_leads_nowhere_is_wrong_usage(team: Path, to: str, reason: st
     assert sentence.endswith(".\n")
 
 
+def test_a_url_that_is_no_text_is_wrong_usage(team: Path) -> None:
+    """The system hands over any bytes, and those that are no UTF-8 are told as elsewhere."""
+    sentence = misuse("broadcast", team, "team", "e", "--to", "mqtt://\udcff:1")
+
+    assert sentence == "Invalid value for '--to': it is not in UTF-8: b'mqtt://\\xff:1'.\n"
+
+
 def test_standard_output_is_where_it_goes_without_a_url(path: Path) -> None:
     """`--to stdout:` does what is done without `--to`."""
     filled(path, {"team": ["room", "tab\t", '"']})

@@ -40,12 +40,14 @@ def connect(url: str, *, timeout: float = 10.0) -> Iterator[Callable[[str, str, 
     A block that was left without an error has sent everything: the end of it waits until the
     broker has what was sent. `SendFailed` is raised where the broker cannot be reached or does
     not confirm, and at the end of the block where a call in it raised, which a broadcast only
-    logs. A block that raises is left at once.
+    logs. A block that raises is left at once. A call to the callback of a broker after the block
+    raises `SendFailed`.
 
     ``timeout`` seconds are the most that is waited for the broker in all: until its name is
     resolved, it is connected and has answered, has room for more, and at the end has confirmed.
-    What else the block does takes no time from that, and each confirmation begins it anew: a
-    broker that gets on is waited for, however much there is to send.
+    What else the block does takes no time from that, and the connection, once it is there, and
+    each confirmation begin it anew: a broker that gets on is waited for, however much there is to
+    send.
 
     >>> with connect("stdout:") as channels:
     ...     groups.broadcast(channels, "team:engineering", "deploy_started", {"env": "prod"})

@@ -7,7 +7,7 @@ from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
-from beryl_groups.channels.errors import SendFailed
+from beryl_groups.channels.errors import SendFailed, ended
 from beryl_groups.channels.mqtt_client import mqtt as mqtt_callback
 from beryl_groups.channels.time_limit import A_MOMENT, LimitedCondition
 from beryl_groups.lines import reason_of
@@ -85,12 +85,16 @@ class _Session:
 
     def send(self, topic: str, event: str, payload: Any) -> None:
         with self._changed:
-            if not self._changed.wait_within_limit(lambda: self._unconfirmed < _MOST_UNCONFIRMED):
+            if not self._changed.wait_within_limit(
+                lambda: self._ended.is_set() or self._unconfirmed < _MOST_UNCONFIRMED
+            ):
                 raise self._unanswered()
+            if self._ended.is_set():
+                raise ended()
             self._unconfirmed += 1
         try:
             self._publish(topic, event, payload)
-        except BaseException:
+        except Exception:  # after Ctrl-C the client may have the message, and it be confirmed
             self._confirm()
             raise
 
@@ -98,9 +102,12 @@ class _Session:
         with self._changed:
             if not self._changed.wait_within_limit(lambda: self._unconfirmed == 0):
                 raise self._unanswered()
+            self._ended.set()  # at once: a call from another thread must not slip in
 
     def close(self) -> None:
-        self._ended.set()
+        with self._changed:
+            self._ended.set()
+            self._changed.notify_all()
         # A thread that Ctrl-C kept from being started cannot be joined, which must not hide it.
         with suppress(RuntimeError):
             self._thread.join(A_MOMENT)
@@ -123,6 +130,8 @@ class _Session:
             self._refuse(f"Refused by {self._where}: {answer}.")
         else:
             with self._changed:
+                if not self._is_open:  # later on, only what it confirms shows that it gets on
+                    self._changed.renew_limit()
                 self._is_open = True
                 self._changed.notify_all()
 

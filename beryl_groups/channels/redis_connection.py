@@ -7,7 +7,7 @@ import threading
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
-from beryl_groups.channels.errors import SendFailed
+from beryl_groups.channels.errors import SendFailed, ended
 from beryl_groups.channels.text import event_and_payload
 from beryl_groups.channels.time_limit import A_MOMENT, LimitedCondition
 from beryl_groups.lines import reason_of
@@ -22,6 +22,9 @@ _DATABASE = re.compile("(/[0-9]{0,10})?")
 
 _MOST_WAITING = 1000
 """Messages that may wait for the round trip before them to end, and then share the next."""
+
+_MOST_AT_ONCE = 100
+"""Messages of a round trip: a slow Redis is seen to get on with every one of them."""
 
 
 @contextmanager
@@ -59,7 +62,7 @@ def connected(url: SplitResult, timeout: float) -> Iterator[Callable[[str, str, 
 
 
 class _Session:
-    """What waits to be published, and a thread that publishes all of it in one round trip.
+    """What waits to be published, and a thread that publishes many of it in one round trip.
 
     Whoever sends need not wait for the round trip, and the first message need not wait for
     more: that is why it is a thread and not a pipeline that the caller fills. It also ends the
@@ -95,24 +98,28 @@ class _Session:
     def send(self, topic: str, event: str, payload: Any) -> None:
         message = (topic, event_and_payload(event, payload))
         with self._changed:
-            if not self._changed.wait_within_limit(lambda: len(self._waiting) < self._room):
+            if not self._changed.wait_within_limit(
+                lambda: self._ended or len(self._waiting) < self._room
+            ):
                 raise SendFailed(f"{self._where} cannot be used: {self._unanswered}.")
+            if self._ended:
+                raise ended()
             self._waiting.append(message)
             self._changed.notify_all()
 
     def wait_until_sent(self) -> None:
         with self._changed:
             done = self._changed.wait_within_limit(lambda: not (self._waiting or self._under_way))
-            left = len(self._waiting) + self._under_way
-        if not done:
-            raise SendFailed(
-                f"{left} messages were not taken by {self._where} within {self._timeout:g} s."
-            )
-        if self._first_failure is not None:
-            raise SendFailed(
-                f"{self._failed} messages were not taken by {self._where}: "
-                f"{self._reason(self._first_failure)}."
-            ) from self._first_failure
+            missing = self._failed + len(self._waiting) + self._under_way
+            failure = self._first_failure
+            self._ended = done  # at once: a call from another thread must not slip in
+        if missing:
+            sentence = f"{missing} messages were not taken by {self._where}"
+            if not done:
+                sentence += f" within {self._timeout:g} s"
+            if failure is not None:
+                sentence += f": {self._reason(failure)}"
+            raise SendFailed(f"{sentence}.") from failure
 
     def close(self) -> None:
         with self._changed:
@@ -134,38 +141,39 @@ class _Session:
             return
         with self._changed:
             self._is_open = True
+            self._changed.renew_limit()
             self._changed.notify_all()
         while True:
             with self._changed:
                 self._changed.wait_for(lambda: self._waiting or self._ended)
                 if self._ended:
                     return
-                batch, self._waiting = self._waiting, []
+                batch = self._waiting[:_MOST_AT_ONCE]
+                del self._waiting[:_MOST_AT_ONCE]
                 self._under_way = len(batch)
                 self._changed.notify_all()
-            failures = self._publish(batch)
+            answers, is_answered = self._publish(batch)
+            failures = [answer for answer in answers if isinstance(answer, Exception)]
             with self._changed:
                 self._under_way = 0
                 # Once Redis is gone one message tries whether it is back; the others fail fast.
-                self._room = 1
-                if len(failures) < len(batch):
-                    self._room = _MOST_WAITING
+                self._room = _MOST_WAITING if is_answered else 1
+                if is_answered:
                     self._changed.renew_limit()
                 self._failed += len(failures)
                 self._first_failure = self._first_failure or next(iter(failures), None)
                 self._changed.notify_all()
 
-    def _publish(self, batch: list[tuple[str, str]]) -> list[Exception]:
-        """Publish in one round trip, and return an error for each message that was not taken."""
+    def _publish(self, batch: list[tuple[str, str]]) -> tuple[list[Any], bool]:
+        """Publish in one round trip; return an answer or error for each, and if Redis answered."""
         try:
             for topic, body in batch:
                 self._pipeline.publish(topic, body)
-            answers = self._pipeline.execute(raise_on_error=False)
+            return self._pipeline.execute(raise_on_error=False), True
         except Exception as error:  # noqa: BLE001 - it is told at the end of the block
             with suppress(Exception):
                 self._pipeline.reset()
-            return [error] * len(batch)
-        return [answer for answer in answers if isinstance(answer, Exception)]
+            return [error] * len(batch), False
 
     def _reason(self, error: Exception | None) -> str:
         from redis import TimeoutError as NoAnswer  # noqa: PLC0415 - it comes with the extra

@@ -44,7 +44,7 @@ class LimitedCondition(threading.Condition):
         self._since = 0.0
 
     def renew_limit(self) -> None:
-        """Begin the time anew: the broker has confirmed something."""
+        """Begin the time anew: the broker has taken the connection, or confirmed something."""
         self._left, self._since = self._seconds, time.monotonic()
 
     def wait_within_limit(self, done: Callable[[], object]) -> bool:

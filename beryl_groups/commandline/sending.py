@@ -34,6 +34,7 @@ _SECONDS = 10.0
 @click.option(
     "--to",
     "url",
+    type=parameters.TEXT,
     metavar="URL",
     help="Send to mqtt://HOST:PORT or redis://HOST:PORT/0; stdout: is the same as no URL.",
 )
