@@ -46,14 +46,17 @@ else:
         """Import what has the name when it is first asked for: Ctrl-C is to find us loaded."""
         from importlib import import_module  # noqa: PLC0415
 
-        modules = ["errors", "groups", "transaction"]
-        if name in modules:
+        if name in {"errors", "groups", "transaction"}:
             return import_module(f"{__name__}.{name}")
         if name not in __all__:
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-        found: dict[str, object] = {}
-        for module in modules:
-            found |= vars(import_module(f"{__name__}.{module}"))
+        # As statements: who packs an application looks for them.
+        import beryl_groups.errors  # noqa: PLC0415
+        import beryl_groups.groups  # noqa: PLC0415
+        import beryl_groups.transaction  # noqa: PLC0415
+
+        found = vars(beryl_groups.errors) | vars(beryl_groups.groups)
+        found |= vars(beryl_groups.transaction)
         for each in __all__:
             globals().setdefault(each, found[each])  # a test may have put its own in place
         return globals()[name]
