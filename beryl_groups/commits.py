@@ -91,7 +91,8 @@ class Writer:
     def paused(self) -> Iterator[None]:
         """Hold the lead with no connection open; after a close nobody else can take it."""
         call: Call[None] = Call(self._connections.busy_timeout, None)
-        self._refuse_beside_own()
+        with self._mutex:
+            self._refuse_beside_own()
         if self._closed is not None:
             self._wait_for_the_last(call)
             yield
