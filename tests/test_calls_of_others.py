@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
-import threading
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -14,31 +13,12 @@ import beryl_groups
 from beryl_groups import Busy, Closed, GroupError, Groups, NotFound
 from beryl_groups.cache import Cache
 from tests.processes import PATIENCE, handled, in_thread, wait_until, wait_until_asleep
+from tests.test_fork_transaction import transaction_in_another_thread
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
     from beryl_groups import Transaction, sqlite
-
-
-@contextmanager
-def transaction_in_another_thread(groups: Groups) -> Iterator[threading.Event]:
-    """Give what ends the transaction, which may be set inside of the block."""
-    open_, end = threading.Event(), threading.Event()
-
-    def hold() -> None:
-        with groups.transaction():
-            open_.set()
-            assert end.wait(PATIENCE)
-
-    holding = in_thread(hold)
-    assert open_.wait(PATIENCE)
-    try:
-        yield end
-    finally:
-        end.set()
-        holding.result(PATIENCE)
 
 
 def wait_for_queue(groups: Groups, length: int) -> None:

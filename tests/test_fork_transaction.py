@@ -174,7 +174,8 @@ def test_a_child_that_drops_an_open_transaction_undoes_nothing(groups: Groups) -
 
 
 @contextmanager
-def transaction_in_another_thread(groups: Groups) -> Iterator[None]:
+def transaction_in_another_thread(groups: Groups) -> Iterator[threading.Event]:
+    """Give what ends the transaction, which may be set inside of the block."""
     held, released = threading.Event(), threading.Event()
 
     def hold() -> None:
@@ -187,7 +188,7 @@ def transaction_in_another_thread(groups: Groups) -> Iterator[None]:
     future = in_thread(hold)
     assert held.wait(PATIENCE)
     try:
-        yield
+        yield released
     finally:
         released.set()
         future.result(PATIENCE)
