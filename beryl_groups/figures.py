@@ -18,7 +18,7 @@ from beryl_groups.tables import group_topics, groups
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from beryl_groups.sqlite import Connection
+    from beryl_groups.sqlite.connections import Connection
 
 _ABOVE_ALL_TEXT = b""  # SQLite orders every blob after every text
 

@@ -6,11 +6,12 @@ import warnings
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar, TypeVarTuple, cast
 
-from beryl_groups import broadcast, maintenance, operations, sqlite
-from beryl_groups.cache import MISSING
-from beryl_groups.calls import Call
+from beryl_groups import broadcast, operations
 from beryl_groups.methods import GroupMethods
 from beryl_groups.opening import CLOSED, open_store
+from beryl_groups.sqlite import connections, copies
+from beryl_groups.sqlite.cache import MISSING
+from beryl_groups.sqlite.calls import Call
 from beryl_groups.transaction import committed
 
 if TYPE_CHECKING:
@@ -20,8 +21,8 @@ if TYPE_CHECKING:
 
     from sqlalchemy import URL
 
-    from beryl_groups.sqlite import Connection
-    from beryl_groups.store import Store
+    from beryl_groups.sqlite.connections import Connection
+    from beryl_groups.sqlite.store import Store
     from beryl_groups.transaction import Transaction
 
 T = TypeVar("T")
@@ -118,7 +119,7 @@ class Groups(GroupMethods):
         ...     list(copy) == list(groups)
         True
         """
-        maintenance.backup(self._store, path)
+        copies.backup(self._store, path)
 
     def check(self) -> list[str]:
         """Look for damage, and return a sentence for each problem; none where all is sound.
@@ -130,8 +131,8 @@ class Groups(GroupMethods):
         >>> groups.check()
         []
         """
-        sqlite.warn_of_wal_reset_fault(stacklevel=2)
-        return self._store.read_file(maintenance.problems)
+        connections.warn_of_wal_reset_fault(stacklevel=2)
+        return self._store.read_file(copies.problems)
 
     def close(self) -> None:
         """Close the handle; later calls raise `Closed`. To close it twice is fine.

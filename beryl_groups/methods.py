@@ -14,7 +14,7 @@ from beryl_groups.names import check_name, check_names, check_page, shown
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
-    from beryl_groups.sqlite import Connection
+    from beryl_groups.sqlite.connections import Connection
 
 T = TypeVar("T")
 Given = TypeVarTuple("Given")

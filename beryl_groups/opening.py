@@ -7,16 +7,17 @@ from typing import TYPE_CHECKING, cast
 
 from beryl_groups import sqlite
 from beryl_groups.errors import StartFailed
-from beryl_groups.location import locate
 from beryl_groups.names import shown
-from beryl_groups.store import Store
+from beryl_groups.sqlite import connections
+from beryl_groups.sqlite.location import locate
+from beryl_groups.sqlite.store import Store
 
 if TYPE_CHECKING:
     import os
 
     from sqlalchemy import URL
 
-    from beryl_groups.sqlite import Synchronous
+    from beryl_groups.sqlite.connections import Synchronous
 
 CLOSED = "The handle has been closed: open it again with start()."
 """Why a call that comes after ``close()`` is refused."""
@@ -30,8 +31,8 @@ def open_store(
     if level not in {"full", "normal"}:
         raise ValueError(f'synchronous is "full" or "normal", not {shown(synchronous)}.')
     seconds = _seconds(busy_timeout)
-    if sqlite.driver.sqlite_version_info < sqlite.OLDEST_SQLITE:
-        needed = ".".join(map(str, sqlite.OLDEST_SQLITE))
+    if sqlite.driver.sqlite_version_info < connections.OLDEST_SQLITE:
+        needed = ".".join(map(str, connections.OLDEST_SQLITE))
         reason = f"SQLite {needed} or newer is needed, this is {sqlite.driver.sqlite_version}"
         raise StartFailed(str(database), reason)
     store = Store(locate(database), seconds, cast("Synchronous", level))

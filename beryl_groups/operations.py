@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
     from typing import Any
 
-    from beryl_groups.cache import Touched
-    from beryl_groups.sqlite import Connection
+    from beryl_groups.sqlite.cache import Touched
+    from beryl_groups.sqlite.connections import Connection
 
 _ABOVE_ALL_TEXT = b""  # SQLite orders every blob after every text
 

@@ -14,10 +14,10 @@ from beryl_groups.methods import GroupMethods
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from beryl_groups.cache import Touched
-    from beryl_groups.calls import Call
-    from beryl_groups.sqlite import Connection
-    from beryl_groups.store import Store
+    from beryl_groups.sqlite.cache import Touched
+    from beryl_groups.sqlite.calls import Call
+    from beryl_groups.sqlite.connections import Connection
+    from beryl_groups.sqlite.store import Store
 
 T = TypeVar("T")
 Given = TypeVarTuple("Given")

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 from alembic import context
 
 from beryl_groups.errors import StartFailed
-from beryl_groups.location import locate
-from beryl_groups.schema import connect_to_upgrade
+from beryl_groups.sqlite.location import locate
+from beryl_groups.sqlite.schema import connect_to_upgrade
 from beryl_groups.tables import metadata
 
 if TYPE_CHECKING:

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 import beryl_groups
-from beryl_groups import sqlite
-from tests import loops
+from beryl_groups.sqlite import connections
+from tests.aio import loops
 from tests.processes import PATIENCE
 
 if TYPE_CHECKING:
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from beryl_groups import Groups
-    from tests.loops import Run
+    from tests.aio.loops import Run
 
 # A script that runs the tests in the background has them ignore Ctrl-C, and so would all that they
 # start and interrupt.
@@ -39,7 +39,7 @@ def groups(path: Path) -> Iterator[Groups]:
 @pytest.fixture
 def triggers_run(monkeypatch: pytest.MonkeyPatch) -> None:
     """Have triggers run, which no handle lets them: to a test they are storage that refuses."""
-    monkeypatch.setattr(sqlite, "distrust", lambda connection: None)
+    monkeypatch.setattr(connections, "distrust", lambda connection: None)
 
 
 @pytest.fixture(params=loops.KINDS)

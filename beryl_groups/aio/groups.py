@@ -10,14 +10,15 @@ from contextlib import asynccontextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Any, Self, TypeVar, TypeVarTuple, cast
 
-from beryl_groups import broadcast, maintenance, sqlite
+from beryl_groups import broadcast
 from beryl_groups.aio.methods import AsyncGroupMethods
 from beryl_groups.aio.threads import Job, own_thread, running_loop
 from beryl_groups.aio.transaction import AsyncTransaction
 from beryl_groups.aio.turns import Turns
-from beryl_groups.cache import MISSING
 from beryl_groups.errors import StorageFailed
 from beryl_groups.opening import CLOSED
+from beryl_groups.sqlite import connections, copies
+from beryl_groups.sqlite.cache import MISSING
 from beryl_groups.transaction import committed
 
 if TYPE_CHECKING:
@@ -25,8 +26,8 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Coroutine
     from types import TracebackType
 
-    from beryl_groups.sqlite import Connection
-    from beryl_groups.store import Store
+    from beryl_groups.sqlite.connections import Connection
+    from beryl_groups.sqlite.store import Store
 
 T = TypeVar("T")
 Given = TypeVarTuple("Given")
@@ -149,7 +150,7 @@ class AsyncGroups(AsyncGroupMethods):
             if given_up.is_set():
                 raise UndoneError
 
-        job = own_thread(lambda: maintenance.backup(self._store, path, progress))
+        job = own_thread(lambda: copies.backup(self._store, path, progress))
         try:
             await job.result()
         except asyncio.CancelledError:
@@ -167,7 +168,7 @@ class AsyncGroups(AsyncGroupMethods):
         []
         """
         self._refuse_if_unusable()
-        sqlite.warn_of_wal_reset_fault(stacklevel=2)
+        connections.warn_of_wal_reset_fault(stacklevel=2)
         given_up = threading.Event()
 
         def look_up() -> None:
@@ -175,8 +176,8 @@ class AsyncGroups(AsyncGroupMethods):
                 raise UndoneError
 
         def search(connection: Connection) -> list[str]:
-            with sqlite.watched(connection, look_up):
-                return maintenance.problems(connection)
+            with connections.watched(connection, look_up):
+                return copies.problems(connection)
 
         try:
             return await own_thread(lambda: self._store.read_file(search)).result()

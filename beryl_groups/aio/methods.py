@@ -17,7 +17,7 @@ from beryl_groups.names import check_name, check_names, check_page
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterable
 
-    from beryl_groups.sqlite import Connection
+    from beryl_groups.sqlite.connections import Connection
 
 T = TypeVar("T")
 Given = TypeVarTuple("Given")

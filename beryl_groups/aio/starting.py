@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy import URL
 
-    from beryl_groups.store import Store
+    from beryl_groups.sqlite.store import Store
 
 
 def start(

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
     from concurrent.futures import ThreadPoolExecutor
 
-    from beryl_groups.sqlite import Connection
+    from beryl_groups.sqlite.connections import Connection
     from beryl_groups.transaction import Transaction
 
 T = TypeVar("T")

@@ -24,15 +24,15 @@ from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar, TypeVarTuple
 
-from beryl_groups.calls import Call
 from beryl_groups.errors import Busy, Closed, GroupError
+from beryl_groups.sqlite.calls import Call
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
     from concurrent.futures import Future
 
-    from beryl_groups.sqlite import Connection
-    from beryl_groups.store import Store
+    from beryl_groups.sqlite.connections import Connection
+    from beryl_groups.sqlite.store import Store
 
 T = TypeVar("T")
 Given = TypeVarTuple("Given")

@@ -13,12 +13,14 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Concatenate, NoReturn, ParamSpec, TypeVar
 
-from beryl_groups import maintenance, schema, sqlite, sqlite_errors
+from beryl_groups import sqlite
 from beryl_groups.broadcast import deliver
 from beryl_groups.errors import GroupError, StartFailed, StorageFailed
 from beryl_groups.groups import Groups, start
-from beryl_groups.location import Location, locate
 from beryl_groups.methods import GroupMethods
+from beryl_groups.sqlite import connections, copies, schema
+from beryl_groups.sqlite import errors as sqlite_errors
+from beryl_groups.sqlite.location import Location, locate
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -33,7 +35,7 @@ class Visit(GroupMethods):
     """The methods that read, on one connection to a file that is there."""
 
     def __init__(
-        self, connection: sqlite.Connection, location: Location, state: tuple[int, ...]
+        self, connection: connections.Connection, location: Location, state: tuple[int, ...]
     ) -> None:
         self.connection = connection
         self.location = location
@@ -43,13 +45,13 @@ class Visit(GroupMethods):
 
     def read(
         self,
-        operation: Callable[Concatenate[sqlite.Connection, P], T],
+        operation: Callable[Concatenate[connections.Connection, P], T],
         *args: P.args,
         **kw: P.kwargs,
     ) -> T:
         """Run an operation that only reads."""
         try:
-            with sqlite.watched(self.connection, self.on_the_way):
+            with connections.watched(self.connection, self.on_the_way):
                 return operation(self.connection, *args, **kw)
         except sqlite.Errors as error:
             raise sqlite_errors.translate(error, self.location.shown, _BUSY_TIMEOUT) from error
@@ -71,14 +73,14 @@ class Visit(GroupMethods):
 
     def backup(self, path: str, progress: Callable[[int, int, int], None]) -> None:
         def write(draft: Path, target: Path) -> None:
-            self.read(maintenance.copy_to, draft, target, progress)
+            self.read(copies.copy_to, draft, target, progress)
             self.refuse_if_moved()
 
-        maintenance.write_backup(path, write)
+        copies.write_backup(path, write)
 
     def refuse_if_moved(self) -> None:
         """Raise where a file that is read without locks has been written meanwhile."""
-        if isinstance(self.connection, sqlite.SettledConnection) and (
+        if isinstance(self.connection, connections.SettledConnection) and (
             _state(self.location) != self._state
         ):
             raise StorageFailed(
@@ -148,7 +150,7 @@ def _visit(location: Location) -> Visit:
     state = _state(location)
     try:
         schema.refuse_before_it_is_touched(location, _BUSY_TIMEOUT)
-        connection = sqlite.open_for_a_visit(location, _BUSY_TIMEOUT)
+        connection = connections.open_for_a_visit(location, _BUSY_TIMEOUT)
         try:
             return Visit(connection, location, state)
         except BaseException:

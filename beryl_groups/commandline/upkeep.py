@@ -6,13 +6,13 @@ import warnings
 
 import click
 
-from beryl_groups import maintenance, schema, sqlite
 from beryl_groups.commandline import parameters
 from beryl_groups.commandline.database import Visit, bring_up_to_date, reading
 from beryl_groups.commandline.input import STANDARD_INPUT
 from beryl_groups.commandline.output import Output
 from beryl_groups.commandline.progress import signs, steps
 from beryl_groups.lines import in_one_line
+from beryl_groups.sqlite import connections, copies, schema
 
 
 @click.command(epilog=parameters.example("beryl-groups backup groups.db copy.db"))
@@ -40,7 +40,7 @@ def check(database: str, *, as_json: bool) -> int:
     one without it.
     """
     with reading(database) as visit, signs("Checking") as visit.on_the_way:
-        problems = visit.read(maintenance.problems)
+        problems = visit.read(copies.problems)
     _warn_of_wal_reset_fault()
     output = Output()
     if as_json:
@@ -80,7 +80,7 @@ def upgrade(database: str, backup: str | None) -> None:
 def _warn_of_wal_reset_fault() -> None:
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        sqlite.warn_of_wal_reset_fault(stacklevel=1)
+        connections.warn_of_wal_reset_fault(stacklevel=1)
     for warning in caught:
         click.echo(f"Warning: {in_one_line(warning.message)}", err=True)
 

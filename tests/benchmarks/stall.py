@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING
 import beryl_groups
 from beryl_groups import aio
 from tests.benchmarks.units import Unit, shown
-from tests.wal import commits
+from tests.sqlite.wal import commits
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable

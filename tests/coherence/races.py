@@ -6,16 +6,16 @@ import random
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from beryl_groups import sqlite
-from beryl_groups.cache import MISSING, MOST_BYTES, Cache
-from beryl_groups.location import Location
+from beryl_groups.sqlite import connections
+from beryl_groups.sqlite.cache import MISSING, MOST_BYTES, Cache
+from beryl_groups.sqlite.location import Location
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from beryl_groups.cache import Kind
-    from beryl_groups.sqlite import Connection
+    from beryl_groups.sqlite.cache import Kind
+    from beryl_groups.sqlite.connections import Connection
 
 KEYS = "abc"
 
@@ -35,7 +35,7 @@ class File:
         self.other = self.connect()
 
     def connect(self) -> Connection:
-        return sqlite.open_connection(self.location, 5.0, "off")
+        return connections.open_connection(self.location, 5.0, "off")
 
     def close_connection(self, connection: Connection) -> None:
         connection.close()

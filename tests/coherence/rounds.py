@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import beryl_groups
-from beryl_groups.cache import MOST_BYTES
+from beryl_groups.sqlite.cache import MOST_BYTES
 from tests import processes
 from tests.coherence.actors import EVERY, GROUPS, Actor, Board, Changes, Log, now
 from tests.coherence.history import History

@@ -10,15 +10,15 @@ import random
 import time
 from typing import TYPE_CHECKING, Any
 
-from beryl_groups import cache
-from beryl_groups.cache import MISSING, Cache
-from beryl_groups.store import Store
+from beryl_groups.sqlite import cache
+from beryl_groups.sqlite.cache import MISSING, Cache
+from beryl_groups.sqlite.store import Store
 from beryl_groups.transaction import Transaction
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from beryl_groups.sqlite import Connection
+    from beryl_groups.sqlite.connections import Connection
 
 
 def _pause() -> None:

@@ -13,7 +13,7 @@ import sys
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from tests.documents import PACKED, README, ROOT, blocks, files
+from tests.documents.reading import PACKED, README, ROOT, blocks, files
 
 APPLICATION = "counter.py"
 REMEMBERED = ["run:1 remembered None\n", "run:1 remembered None\nrun:2 remembered None\n"]

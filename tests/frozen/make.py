@@ -9,7 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import beryl_groups
-from beryl_groups import schema
+from beryl_groups.sqlite import schema
 
 FOLDER = Path(__file__).parent
 

@@ -10,12 +10,12 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from tests.test_durability import imagine
+from tests.contract.test_durability import imagine
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from tests.test_durability import Call, Model
+    from tests.contract.test_durability import Call, Model
 
 
 @dataclass

@@ -22,8 +22,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 import beryl_groups
-from beryl_groups import Busy, sqlite
-from beryl_groups.file_turns import FileTurns
+from beryl_groups import Busy
+from beryl_groups.sqlite.turns import FileTurns
 from tests import processes
 from tests.benchmarks.threads import build_shim, cannot_slow_down
 from tests.processes import PATIENCE
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from multiprocessing.synchronize import Event
 
     from beryl_groups import Groups
+    from beryl_groups.sqlite import connections
 
 _BUSY_TIMEOUT = 5.0  # the default
 
@@ -71,7 +72,7 @@ GREEDS = {
 def waits_as_sqlite_does() -> None:
     """A writer has SQLite wait for others, and keeps off the file for nobody."""
 
-    def begin(self: FileTurns, connection: sqlite.Connection, deadline: float) -> None:
+    def begin(self: FileTurns, connection: connections.Connection, deadline: float) -> None:
         milliseconds = max(round((deadline - time.monotonic()) * 1000), 0)
         connection.execute(f"PRAGMA busy_timeout = {milliseconds}").fetchall()
         connection.execute("BEGIN IMMEDIATE")

@@ -7,29 +7,30 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from beryl_groups import operations, sqlite
-from beryl_groups.commits import Writer
-from beryl_groups.file_turns import FileTurns
 from beryl_groups.groups import Groups
-from beryl_groups.location import Location
+from beryl_groups.sqlite import connections
+from beryl_groups.sqlite.commits import Writer
+from beryl_groups.sqlite.location import Location
+from beryl_groups.sqlite.turns import FileTurns
+from beryl_groups.sqlite.write_connection import WriteConnection
 from beryl_groups.transaction import Transaction
-from beryl_groups.write_connection import WriteConnection
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from beryl_groups.calls import Call
+    from beryl_groups.sqlite.calls import Call
 
 
 def never_syncs() -> None:
     """Each connection is set to ``synchronous=OFF``, whatever was asked for."""
-    sound = sqlite.open_connection
+    sound = connections.open_connection
 
     def open_connection(
-        location: Location, busy_timeout: float, synchronous: sqlite.Synchronous
-    ) -> sqlite.Connection:
+        location: Location, busy_timeout: float, synchronous: connections.Synchronous
+    ) -> connections.Connection:
         return sound(location, busy_timeout, "off")
 
-    sqlite.open_connection = open_connection
+    connections.open_connection = open_connection
 
 
 def acknowledges_before_the_commit() -> None:
@@ -46,7 +47,7 @@ def acknowledges_before_the_commit() -> None:
     Groups._write = write  # type: ignore[method-assign, assignment]
 
 
-def _commit_and_go_on(connection: sqlite.Connection) -> None:
+def _commit_and_go_on(connection: connections.Connection) -> None:
     connection.execute("COMMIT")
     FileTurns().begin(connection, time.monotonic() + 60)
 
@@ -67,7 +68,7 @@ def splits_bulk_adds() -> None:
     """An ``add`` is committed in the middle of its topics."""
     sound = operations.add
 
-    def add(connection: sqlite.Connection, name: str, topics: Iterable[str]) -> None:
+    def add(connection: connections.Connection, name: str, topics: Iterable[str]) -> None:
         listed = list(topics)
         half = len(listed) // 2
         sound(connection, name, listed[:half])
@@ -81,7 +82,9 @@ def splits_bulk_adds() -> None:
 def swallows_errors() -> None:
     """A commit that failed is taken for one that did not."""
 
-    def commit_all(self: Writer, connection: sqlite.Connection, batch: list[Call[Any]]) -> None:
+    def commit_all(
+        self: Writer, connection: connections.Connection, batch: list[Call[Any]]
+    ) -> None:
         try:
             self._commit(connection, batch)
         except sqlite.Error as error:
@@ -94,7 +97,7 @@ def swallows_errors() -> None:
 
 def takes_a_failed_sync_for_a_commit() -> None:
     """What a commit whose sync failed has left in the WAL is neither overwritten nor kept out."""
-    sqlite.take_back_commit = lambda connection, busy_timeout: None
+    connections.take_back_commit = lambda connection, busy_timeout: None
     WriteConnection._reconnect = lambda self, failed: self.close()  # type: ignore[method-assign]
 
 

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 
 import beryl_groups
 from beryl_groups import StartFailed, StorageFailed
+from tests.contract.test_durability import contents
 from tests.processes import gather, together
-from tests.test_durability import contents
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

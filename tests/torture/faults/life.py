@@ -18,9 +18,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 import beryl_groups
-from beryl_groups import GroupError, StartFailed, StorageFailed, sqlite
+from beryl_groups import GroupError, StartFailed, StorageFailed
+from beryl_groups.sqlite import connections
+from tests.contract.test_durability import BULK, contents, perform
 from tests.processes import together
-from tests.test_durability import BULK, contents, perform
 from tests.torture.faults.variants import BROKEN
 from tests.torture.lanes import Lanes, Progress, of_lane, short
 from tests.torture.storage import CLASSES, ENTRY, Storage
@@ -29,8 +30,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from beryl_groups import Groups
-    from beryl_groups.location import Location
-    from tests.test_durability import Call
+    from beryl_groups.sqlite.location import Location
+    from tests.contract.test_durability import Call
 
 T = TypeVar("T")
 
@@ -190,16 +191,16 @@ def _hear() -> str:
 
 def _checkpoint_often() -> None:
     """Have SQLite move what is in the WAL into the file after a few pages."""
-    sound = sqlite.open_connection
+    sound = connections.open_connection
 
     def open_connection(
-        location: Location, busy_timeout: float, synchronous: sqlite.Synchronous
-    ) -> sqlite.Connection:
+        location: Location, busy_timeout: float, synchronous: connections.Synchronous
+    ) -> connections.Connection:
         connection = sound(location, busy_timeout, synchronous)
         connection.execute("PRAGMA wal_autocheckpoint = 12")
         return connection
 
-    sqlite.open_connection = open_connection
+    connections.open_connection = open_connection
 
 
 def main(folder: Path, broken: str) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import beryl_groups
-from tests.test_durability import contents
+from tests.contract.test_durability import contents
 from tests.torture import storage
 from tests.torture.faults import life
 from tests.torture.faults.life import DATABASE, Plan, first_calls, shared_calls

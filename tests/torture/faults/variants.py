@@ -4,18 +4,22 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from beryl_groups import sqlite, sqlite_errors
-from beryl_groups.commits import Writer
+from beryl_groups import sqlite
+from beryl_groups.sqlite import connections
+from beryl_groups.sqlite import errors as sqlite_errors
+from beryl_groups.sqlite.commits import Writer
 from tests.torture import variants
 
 if TYPE_CHECKING:
-    from beryl_groups.calls import Call
+    from beryl_groups.sqlite.calls import Call
 
 
 def answers_one_caller_alone() -> None:
     """Of those who share a commit that failed, only the one who led it hears of that."""
 
-    def commit_all(self: Writer, connection: sqlite.Connection, batch: list[Call[Any]]) -> None:
+    def commit_all(
+        self: Writer, connection: connections.Connection, batch: list[Call[Any]]
+    ) -> None:
         try:
             self._commit(connection, batch)
         except sqlite.Error as error:

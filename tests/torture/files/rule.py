@@ -28,11 +28,12 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import beryl_groups
-from beryl_groups import GroupError, StartFailed, StorageFailed, figures, maintenance, sqlite
+from beryl_groups import GroupError, StartFailed, StorageFailed, figures, sqlite
 from beryl_groups.commandline.database import reading
 from beryl_groups.names import check_name
-from tests.opening import everything
+from beryl_groups.sqlite import copies
 from tests.processes import open_files
+from tests.sqlite.opening import everything
 from tests.torture.files.bases import DATABASE, SHM
 from tests.torture.files.exercise import Model, calls_that_read, calls_that_write
 
@@ -216,7 +217,7 @@ def _visit(path: Path) -> None:
             lambda: visit.read(figures.for_each_group, lambda *_: None),
             lambda: visit.read(figures.list_topics, "room:", 9),
             lambda: visit.read(figures.numbers_of_topics, "a", "z"),
-            lambda: visit.read(maintenance.problems),
+            lambda: visit.read(copies.problems),
         ]
         for read in reads:
             with suppress(StorageFailed):

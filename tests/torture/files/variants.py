@@ -5,8 +5,10 @@ from __future__ import annotations
 import os
 import time
 
-from beryl_groups import maintenance, operations, schema, sqlite, sqlite_errors, tampering
-from beryl_groups.store import Store
+from beryl_groups import operations, sqlite
+from beryl_groups.sqlite import connections, copies, schema, tampering
+from beryl_groups.sqlite import errors as sqlite_errors
+from beryl_groups.sqlite.store import Store
 
 
 def lets_errors_through() -> None:
@@ -16,7 +18,7 @@ def lets_errors_through() -> None:
 
 def runs_what_lies_in_the_file() -> None:
     """Triggers run, and nobody looks for them."""
-    sqlite.distrust = lambda connection: None
+    connections.distrust = lambda connection: None
     tampering.made_tables = lambda connection, location: {}
     tampering.refuse_altered = lambda connection, tables, revision, location: None
 
@@ -33,7 +35,7 @@ def touches_what_it_refuses() -> None:
 
 def finds_nothing_wrong() -> None:
     """``check`` has nothing to say."""
-    maintenance.problems = lambda connection: []
+    copies.problems = lambda connection: []
 
 
 def dies_of_damage() -> None:
@@ -41,7 +43,7 @@ def dies_of_damage() -> None:
     sound = sqlite_errors.reason
 
     def reason(error: Exception) -> str:
-        if sqlite.primary_code(error) == sqlite.driver.SQLITE_CORRUPT:
+        if connections.primary_code(error) == sqlite.driver.SQLITE_CORRUPT:
             os.abort()
         return sound(error)
 
@@ -53,7 +55,7 @@ def hangs_on_damage() -> None:
     sound = sqlite_errors.reason
 
     def reason(error: Exception) -> str:
-        if sqlite.primary_code(error) == sqlite.driver.SQLITE_CORRUPT:
+        if connections.primary_code(error) == sqlite.driver.SQLITE_CORRUPT:
             time.sleep(10**6)
         return sound(error)
 

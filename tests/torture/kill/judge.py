@@ -7,10 +7,11 @@ import warnings
 from typing import TYPE_CHECKING, Any
 
 import beryl_groups
-from beryl_groups import WalResetWarning, schema
-from tests.opening import run_sql
-from tests.revisions import installed
-from tests.test_durability import contents
+from beryl_groups import WalResetWarning
+from beryl_groups.sqlite import schema
+from tests.contract.test_durability import contents
+from tests.sqlite.opening import run_sql
+from tests.sqlite.revisions import installed
 from tests.torture.kill.program import SHARED, Program, kind_of
 from tests.torture.kill.victim import BEGIN, END, OPENING
 
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from pathlib import Path
 
-    from tests.test_durability import Call, Model
+    from tests.contract.test_durability import Call, Model
     from tests.torture.kill.victim import Plan
 
 

@@ -11,11 +11,11 @@ from multiprocessing.connection import Connection, wait
 from typing import TYPE_CHECKING
 
 import beryl_groups
-from beryl_groups import schema
+from beryl_groups.sqlite import schema
 from tests import processes
 from tests.processes import PATIENCE
-from tests.revisions import installed, with_next
-from tests.test_migrations_interrupted import REBUILD, WRITE_MUCH
+from tests.sqlite.revisions import installed, with_next
+from tests.sqlite.test_migrations_interrupted import REBUILD, WRITE_MUCH
 from tests.torture.kill import judge
 from tests.torture.kill.judge import Fault
 from tests.torture.kill.program import SHARED
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from multiprocessing.process import BaseProcess
     from pathlib import Path
 
-    from tests.test_durability import Model
+    from tests.contract.test_durability import Model
 
 
 @dataclass

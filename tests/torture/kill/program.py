@@ -5,12 +5,12 @@ from __future__ import annotations
 import random
 from typing import TYPE_CHECKING
 
-from tests.test_durability import imagine
+from tests.contract.test_durability import imagine
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from tests.test_durability import Call, Model
+    from tests.contract.test_durability import Call, Model
 
 SHARED = "shared"
 """A group of all threads, in which the topics of each bear its name."""

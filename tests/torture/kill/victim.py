@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 import beryl_groups
+from tests.contract.test_durability import perform
 from tests.processes import PATIENCE
-from tests.revisions import installed
-from tests.test_durability import perform
+from tests.sqlite.revisions import installed
 from tests.torture.kill.program import Program
 from tests.torture.variants import BROKEN
 

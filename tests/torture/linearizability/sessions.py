@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 
 import beryl_groups
 from beryl_groups import sqlite
-from beryl_groups.cache import MOST_BYTES
+from beryl_groups.sqlite.cache import MOST_BYTES
 from tests import processes
 from tests.coherence import variants as of_coherence
 from tests.processes import PATIENCE

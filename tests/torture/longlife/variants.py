@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from beryl_groups.store import Store
-from beryl_groups.wal import Wal
+from beryl_groups.sqlite.store import Store
+from beryl_groups.sqlite.wal import Wal
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from beryl_groups.sqlite import Connection
+    from beryl_groups.sqlite.connections import Connection
 
 _kept: list[object] = []
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import beryl_groups
 from beryl_groups import figures
-from beryl_groups.wal import MOST_BYTES
+from beryl_groups.sqlite.wal import MOST_BYTES
 from tests.torture.longlife.variants import BROKEN
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import beryl_groups
-from tests.test_durability import contents
+from tests.contract.test_durability import contents
 from tests.torture.lanes import short
 from tests.torture.powercut.workloads import DATABASE, WORKLOADS
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from tests.test_durability import Model
+    from tests.contract.test_durability import Model
     from tests.torture.lanes import Lanes, Progress
     from tests.torture.storage import Record
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from random import Random
 from typing import TYPE_CHECKING
 
-from tests import revisions
+from tests.sqlite import revisions
 from tests.torture import storage
 from tests.torture.lanes import Progress
 from tests.torture.powercut.disk import Disk

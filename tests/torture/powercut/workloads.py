@@ -13,10 +13,11 @@ from random import Random
 from typing import TYPE_CHECKING, Literal
 
 import beryl_groups
-from beryl_groups import StorageFailed, sqlite
-from tests import revisions
+from beryl_groups import StorageFailed
+from beryl_groups.sqlite import connections
+from tests.contract.test_durability import BULK, perform
 from tests.processes import together
-from tests.test_durability import BULK, perform
+from tests.sqlite import revisions
 from tests.torture.lanes import Lanes
 from tests.torture.storage import SYNC, Storage
 from tests.torture.variants import BROKEN
@@ -25,8 +26,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator
 
     from beryl_groups import Groups
-    from beryl_groups.location import Location
-    from tests.test_durability import Call
+    from beryl_groups.sqlite.location import Location
+    from tests.contract.test_durability import Call
 
 DATABASE = "groups.db"
 
@@ -151,21 +152,21 @@ def prepare(folder: Path, names: Collection[str]) -> Path:
 @contextmanager
 def _set_up(workload: Workload) -> Iterator[None]:
     """Have each connection opened within the block work as the workload wants it."""
-    sound = sqlite.open_connection
+    sound = connections.open_connection
 
     def open_connection(
-        location: Location, busy_timeout: float, synchronous: sqlite.Synchronous
-    ) -> sqlite.Connection:
+        location: Location, busy_timeout: float, synchronous: connections.Synchronous
+    ) -> connections.Connection:
         connection = sound(location, busy_timeout, synchronous)
         connection.execute(f"PRAGMA wal_autocheckpoint = {workload.pages_of_wal}")
         connection.execute(f"PRAGMA cache_size = {workload.pages_of_cache}")
         return connection
 
-    sqlite.open_connection = open_connection
+    connections.open_connection = open_connection
     try:
         yield
     finally:
-        sqlite.open_connection = sound
+        connections.open_connection = sound
 
 
 class _Recording:

@@ -1,0 +1,19 @@
+"""Groups in one SQLite file; here is the driver, which is one for the whole process."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import sqlite3  # noqa: TID251
+else:
+    try:
+        from pysqlite3 import dbapi2 as sqlite3  # from the extra "sqlite"
+    except ImportError:
+        import sqlite3  # noqa: TID251
+
+driver = sqlite3
+Error = driver.Error
+
+Errors = (Error, UnicodeDecodeError)
+"""What the driver raises: what SQLite says of a schema that is no UTF-8, it cannot put in words."""

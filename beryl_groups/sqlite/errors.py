@@ -1,0 +1,78 @@
+"""What an error of SQLite means, and how a user is told of it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from beryl_groups.errors import Busy, StorageFailed
+from beryl_groups.lines import in_one_line
+from beryl_groups.sqlite import driver
+from beryl_groups.sqlite.connections import lacks_sidecars, primary_code
+
+if TYPE_CHECKING:
+    from beryl_groups.sqlite.location import Location
+
+_MEANINGS = {
+    driver.SQLITE_FULL: "the disk is full",
+    driver.SQLITE_READONLY: "it may only be read",
+    driver.SQLITE_CANTOPEN: "it cannot be opened",
+    driver.SQLITE_PERM: "it may not be accessed",
+    driver.SQLITE_CORRUPT: "the file is damaged",
+    driver.SQLITE_NOTADB: "it is no SQLite database, or no longer",
+    driver.SQLITE_IOERR: "reading or writing the file failed",
+    driver.SQLITE_NOMEM: "memory ran out",
+}
+
+_CONTENDED = {driver.SQLITE_BUSY, driver.SQLITE_LOCKED}
+
+
+def is_damage(error: Exception) -> bool:
+    if isinstance(error, UnicodeDecodeError):
+        return True
+    # A plain SQLITE_ERROR is a statement that does not fit the tables, as they ought to be.
+    return primary_code(error) in {driver.SQLITE_CORRUPT, driver.SQLITE_NOTADB, driver.SQLITE_ERROR}
+
+
+def reason(error: Exception) -> str:
+    """Say what an error of SQLite means for a user, and what SQLite called it."""
+    if isinstance(error, UnicodeDecodeError):
+        return "the file is damaged (its schema holds text that is no UTF-8)"
+    meaning = _MEANINGS.get(primary_code(error) or 0)
+    said = in_one_line(error)  # it may hold names that were put into a damaged file
+    return f"{meaning} ({said})" if meaning else said
+
+
+def reason_to_refuse(error: Exception, location: Location, busy_timeout: float) -> str:
+    """Say why a file cannot be opened."""
+    code = primary_code(error)
+    if code in _CONTENDED:
+        return f"another process has held it locked for longer than {busy_timeout:g} s"
+    if code in {driver.SQLITE_CANTOPEN, driver.SQLITE_PERM} and not location.may_be_read():
+        return f"permission to read it is denied ({error})"
+    if lacks_sidecars(error, location) and location.has_wal_of_old():
+        return (
+            f"{location.wal.name!r} beside it may hold commits, and who reads them has to write in "
+            "this folder, which is not allowed: copy both to a folder where it is, and open the "
+            f"copy ({error})"
+        )
+    return reason(error)
+
+
+def translate(error: Exception, shown: str, busy_timeout: float) -> StorageFailed:
+    """Turn an error of the driver into one of ours; the caller chains it."""
+    if primary_code(error) in _CONTENDED:
+        return busy(shown, busy_timeout)
+    return StorageFailed(f"The database {shown!r} failed: {reason(error)}.")
+
+
+def busy(shown: str, busy_timeout: float, *, by_transaction: bool = False) -> Busy:
+    """Say who held the file: a transaction of the very handle, or somebody else."""
+    if not by_transaction:
+        who, advice = "Another writer", ""
+    else:
+        who = "A transaction of this handle"
+        advice = (
+            " What is a part of it has to be written through the object that transaction() gave, "
+            "and all else waits for the end of its block."
+        )
+    return Busy(f"{who} held the database {shown!r} for longer than {busy_timeout:g} s.{advice}")

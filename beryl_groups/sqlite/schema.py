@@ -1,0 +1,208 @@
+"""Which revision a file has, and bringing it up to date.
+
+Reading the revision needs no Alembic, whose import costs more than everything else that
+opening a file does; only a file that is not current pays for it.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from contextlib import closing, contextmanager, suppress
+from importlib import resources
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, cast
+
+from sqlalchemy import create_engine, event
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.pool import NullPool
+
+from beryl_groups import sqlite
+from beryl_groups.errors import StartFailed
+from beryl_groups.sqlite import connections, recovery, tampering
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from importlib.resources.abc import Traversable
+
+    from sqlalchemy import Connection as CoreConnection
+
+    from beryl_groups.sqlite.location import Location
+
+REVISIONS = ("0001",)
+HEAD = REVISIONS[-1]
+
+SCRIPTS = "beryl_groups.migrations"
+
+_REVISION = "SELECT version_num FROM alembic_version LIMIT 9"
+
+_alembic = threading.Lock()  # Alembic keeps its environment in module globals
+
+
+def _renew_lock() -> None:
+    global _alembic  # noqa: PLW0603 - the thread that may have held it is not in a forked child
+    _alembic = threading.Lock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_renew_lock)
+
+
+def is_new(connection: connections.Connection, location: Location) -> bool:
+    """Tell whether the file is empty; raise `StartFailed` where it is not for us to use.
+
+    Call it, and `revision`, in a transaction: what they read belongs together.
+    """
+    (encoding,) = connection.execute("PRAGMA encoding").fetchone()
+    if encoding != "UTF-8":
+        reason = f"its text is encoded in {encoding}, which is not in code point order as UTF-8 is"
+        raise StartFailed(location.shown, reason)
+    (application_id,) = connection.execute("PRAGMA application_id").fetchone()
+    if application_id == connections.APPLICATION_ID:
+        return False
+    if application_id == 0:
+        # What a downgrade to the base leaves behind is nobody's.
+        (objects,) = connection.execute(
+            "SELECT count(*) FROM sqlite_schema "
+            "WHERE tbl_name NOT IN ('alembic_version', 'sqlite_sequence') "
+            "OR sql NOT LIKE 'CREATE TABLE %'"
+        ).fetchone()
+        if objects == 0:
+            return True
+    raise _foreign(application_id, location)
+
+
+def refuse_marked_as_foreign(connection: connections.Connection, location: Location) -> None:
+    """Raise `StartFailed` where the file says that it is another application's."""
+    with suppress(*sqlite.Errors):  # whatever is wrong with the file, opening it will tell
+        (application_id,) = connection.execute("PRAGMA application_id").fetchone()
+        if application_id not in {0, connections.APPLICATION_ID}:
+            raise _foreign(application_id, location)
+
+
+def _foreign(application_id: int, location: Location) -> StartFailed:
+    reason = f"it belongs to another application (application_id {application_id})"
+    return StartFailed(location.shown, reason)
+
+
+def revision(connection: connections.Connection, location: Location) -> str | None:
+    """Return the revision of the file, None where it is empty, or raise `StartFailed`."""
+    if is_new(connection, location):
+        return None
+    tables = tampering.made_tables(connection, location)
+    try:
+        found = [row[0] for row in connection.execute(_REVISION).fetchall()]
+    except sqlite.Errors as error:
+        raise StartFailed(location.shown, f"its revision cannot be read: {error}") from error
+    shown = ", ".join(str(each)[:32] for each in found) or "none"
+    if len(found) != 1 or found[0] not in REVISIONS:
+        reason = (
+            f"its schema has the revision {shown}, and this version of beryl_groups knows "
+            f"{HEAD} at the most: upgrade the package"
+        )
+        raise StartFailed(location.shown, reason)
+    tampering.refuse_altered(connection, tables, found[0], location)
+    return str(found[0])
+
+
+def read_revision(connection: connections.Connection, location: Location) -> str | None:
+    """Return `revision` as a transaction of its own sees it."""
+    connection.execute("BEGIN")
+    try:
+        return revision(connection, location)
+    finally:
+        connection.execute("ROLLBACK")
+
+
+def refuse_before_it_is_touched(location: Location, busy_timeout: float) -> None:
+    """Raise where to open the file as ours, and to close it again, could change another's."""
+    location.refuse_what_leads_elsewhere()
+    if location.has_journal():
+        # To recover the file is for its own application; ours is not known from the outset.
+        with closing(connections.look_past_journal(location)) as onlooker:
+            refuse_marked_as_foreign(onlooker, location)
+        recovery.refuse_what_comes_of_it(location, read_revision)
+    if location.has_wal():
+        # Closing a connection may move what a WAL holds into the file, whose it may not be.
+        with closing(connections.look(location, busy_timeout)) as onlooker:
+            read_revision(onlooker, location)
+
+
+def upgrade(location: Location, busy_timeout: float) -> None:
+    """Bring the file to the newest revision in one transaction, alone."""
+    with _alembic, connect_to_upgrade(location, busy_timeout) as connection:
+        found = revision(_driver(connection), location)
+        if found != HEAD:
+            _run(connection, location, found)
+
+
+@contextmanager
+def connect_to_upgrade(location: Location, busy_timeout: float) -> Iterator[CoreConnection]:
+    """Give a Core connection in a write transaction; it commits, and the file is in WAL mode."""
+
+    def connect() -> connections.Connection:
+        connection = connections.open_connection(location, busy_timeout, "extra")
+        # With foreign keys on, a table that a migration rebuilds would take its rows' children
+        # along; in a transaction it is too late to say so.
+        connection.execute("PRAGMA foreign_keys = OFF")
+        return connection
+
+    engine = create_engine("sqlite://", module=sqlite.driver, creator=connect, poolclass=NullPool)
+    event.listen(engine, "begin", lambda core: core.exec_driver_sql("BEGIN IMMEDIATE"))
+    with engine.connect() as core:
+        with core.begin():
+            is_new(_driver(core), location)
+            yield core
+        if not connections.use_wal(_driver(core), busy_timeout):
+            raise StartFailed(location.shown, "its file system has no shared memory for WAL")
+
+
+def _driver(core: CoreConnection) -> connections.Connection:
+    return cast("connections.Connection", core.connection.driver_connection)
+
+
+def _run(core: CoreConnection, location: Location, found: str | None) -> None:
+    orphans_before = _orphans(core)
+    try:
+        from alembic import command  # noqa: PLC0415
+        from alembic.config import Config  # noqa: PLC0415
+
+        config = Config()
+        config.attributes["connection"] = core
+        with _scripts() as folder:
+            config.set_main_option("script_location", str(folder).replace("%", "%%"))
+            command.upgrade(config, HEAD)
+        # Those that an edit with foreign keys off has left are no fault of the migration.
+        if (orphans := _orphans(core) - orphans_before) > 0:
+            raise ValueError(f"{orphans} rows would refer to nothing")
+    except Exception as error:
+        cause = error.orig if isinstance(error, DBAPIError) else error
+        reason = f"the migration from {found or 'an empty file'} to {HEAD} failed: {cause}"
+        raise StartFailed(location.shown, reason) from error
+
+
+@contextmanager
+def _scripts() -> Iterator[Path]:
+    """Give the folder of the migrations; for a package in a zip file, a copy of it."""
+    found = resources.files(SCRIPTS)
+    if isinstance(found, Path):
+        yield found
+        return
+    with TemporaryDirectory() as name:
+        folder = Path(name, "migrations")
+        _copy(found, folder)  # resources.as_file does so since Python 3.12
+        yield folder
+
+
+def _copy(source: Traversable, target: Path) -> None:
+    target.mkdir()
+    for each in source.iterdir():
+        if each.is_dir():
+            _copy(each, target / each.name)
+        else:
+            (target / each.name).write_bytes(each.read_bytes())
+
+
+def _orphans(core: CoreConnection) -> int:
+    return len(core.exec_driver_sql("PRAGMA foreign_key_check").fetchall())

@@ -1,0 +1,296 @@
+"""The connections of one handle to one database, and who may use them when."""
+
+from __future__ import annotations
+
+import threading
+import time
+import weakref
+from collections import deque
+from contextlib import ExitStack, contextmanager, suppress
+from typing import TYPE_CHECKING, TypeVar, TypeVarTuple, cast
+
+from sqlalchemy import create_engine
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.pool import NullPool
+
+from beryl_groups import sqlite
+from beryl_groups.errors import Busy, Closed, GroupError, StartFailed, StorageFailed
+from beryl_groups.sqlite import connections, fork, schema
+from beryl_groups.sqlite import errors as sqlite_errors
+from beryl_groups.sqlite.cache import MISSING, Cache
+from beryl_groups.sqlite.calls import Call
+from beryl_groups.sqlite.commits import Writer
+from beryl_groups.sqlite.wal import Wal
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+    from contextlib import AbstractContextManager
+
+    from beryl_groups.sqlite.cache import Touched
+    from beryl_groups.sqlite.connections import Connection, Synchronous
+    from beryl_groups.sqlite.location import Location
+
+T = TypeVar("T")
+Given = TypeVarTuple("Given")
+
+_MOST_IDLE_CONNECTIONS = 8
+
+
+class Store:
+    """One engine: readers that come and go, and a writer that takes turns."""
+
+    def __init__(self, location: Location, busy_timeout: float, synchronous: Synchronous) -> None:
+        self.location = location
+        self.busy_timeout = busy_timeout
+        self.closed: str | None = None
+        self.abandoned = False
+        self.cache = Cache(self)
+        self._writer = Writer(self, self.cache, Wal(location))
+        self.run = self._writer.run
+        """Carry out a call that may have waited elsewhere, and return when it is committed."""
+        self._engine = create_engine(
+            "sqlite://",
+            module=sqlite.driver,
+            creator=lambda: connections.open_connection(location, busy_timeout, synchronous),
+            poolclass=NullPool,
+        )
+        # Connections wait here and not in a pool of the engine, from which to borrow one costs
+        # as much as a read. All that are open, lent or idle, are in the set.
+        self._idle: deque[Connection] = deque()
+        self._connections: weakref.WeakSet[Connection] = weakref.WeakSet()
+        self._most_idle = _MOST_IDLE_CONNECTIONS
+        self._opening = threading.RLock()
+        self._file: tuple[int, int] | None = None
+        fork.watch(self)
+
+    def open(self) -> None:
+        """Make the file where there is none and bring it up to date, or raise `StartFailed`."""
+        try:
+            with self._opening:
+                fork.refuse_untouchable(self.location)
+                self.location.create()
+                self._open_current()
+                self._file = self.location.identity()
+        except BaseException as error:
+            self.close("The handle could not be opened.")
+            cause = error.orig if isinstance(error, DBAPIError) else error
+            if isinstance(cause, sqlite.Errors):
+                reason = sqlite_errors.reason_to_refuse(cause, self.location, self.busy_timeout)
+                raise StartFailed(self.location.shown, reason) from cause
+            if isinstance(error, OSError):
+                raise StartFailed(self.location.shown, str(error)) from error
+            raise
+
+    def _open_current(self) -> None:
+        location, busy_timeout = self.location, self.busy_timeout
+        schema.refuse_before_it_is_touched(location, busy_timeout)
+        connection = self.connect()
+        current = False
+        try:
+            found = schema.read_revision(connection, location)
+            read_only = isinstance(connection, connections.ReadOnlyConnection)
+            current = found == schema.HEAD and (read_only or connections.is_wal(connection))
+        finally:
+            if current:
+                self._give_back(connection)
+            else:
+                self.close_connection(connection)
+        if current:
+            return
+        if read_only:
+            raise StartFailed(
+                location.shown,
+                f"its schema has to be brought from {found or 'nothing'} to {schema.HEAD}, "
+                "and it may only be read",
+            )
+        schema.upgrade(location, busy_timeout)
+
+    def read(self, operation: Callable[[Connection, *Given], T], *given: *Given) -> T:
+        """Return what an operation reads, from memory where it is certain to be the same."""
+        if self.closed is not None:
+            raise Closed(self.closed)
+        answer = self.cache.find(operation, given)
+        if answer is MISSING:
+            version = self.cache.version()
+            answer = self.read_file(operation, *given)
+            self.cache.keep(operation, given, answer, version)
+        return cast("T", answer)
+
+    def read_file(self, operation: Callable[[Connection, *Given], T], *given: *Given) -> T:
+        """Run an operation that only reads."""
+        self.refuse_if_closed()
+        try:
+            connection = self._idle.pop()
+        except IndexError:
+            connection = self._connect_or_fail()
+        try:
+            result = operation(connection, *given)
+        except GroupError:
+            self._give_back(connection)
+            raise
+        except sqlite.Errors as error:
+            self.close_connection(connection)
+            raise self.translated(error) from error
+        except BaseException:
+            self.close_connection(connection)
+            raise
+        self._give_back(connection)
+        return result
+
+    def transaction(
+        self, touched: Iterable[Touched], call: Call[None] | None = None
+    ) -> AbstractContextManager[Connection]:
+        """Give a connection in a write transaction that ends with the block.
+
+        It is of this thread's, or of a call that has waited elsewhere.
+        """
+        if call is None:
+            call = Call(self.busy_timeout, None)
+        call.touched = touched
+        return self._writer.transaction(call)
+
+    def refuse_if_closed(self) -> None:
+        if self.closed is not None:
+            raise Closed(self.closed)
+
+    def close(self, reason: str) -> None:
+        """Close what is idle; a call that is under way closes its connection when it ends."""
+        if self.abandoned:
+            return
+        if self.closed is None:
+            self.closed = reason
+        # All of it again where it was closed before: that may have been interrupted.
+        self._writer.close(self.closed)
+        self.cache.disconnect()
+        self._close_idle()
+        self.location.remove()
+
+    @contextmanager
+    def paused(self) -> Iterator[bool]:
+        """Have no connection open inside the block; give False where one could not be closed."""
+        with ExitStack() as stack:
+            stay = 0
+            try:
+                stack.enter_context(self._writer.paused())
+            except GroupError:
+                stay = 1  # a transaction is open, for whose end it is no use to wait
+            patience = self.busy_timeout
+            opening = self._opening
+            stack.callback(_release, opening)  # before it is held, for Ctrl-C may come at once
+            if not (
+                stack.enter_context(self.cache.paused(patience))
+                and opening.acquire(timeout=patience)
+            ):
+                yield False
+                return
+            self._most_idle = 0
+            stack.callback(setattr, self, "_most_idle", _MOST_IDLE_CONNECTIONS)
+            deadline = time.monotonic() + patience
+            self._close_idle()
+            while len(self._connections) > stay and time.monotonic() < deadline:
+                time.sleep(0.001)
+                self._close_idle()
+            yield not self._connections
+
+    def abandon(self, reason: str) -> list[object]:
+        """Refuse every later call, and give up the connections without touching them.
+
+        Of the threads that held locks none is left in a forked child: the locks are made anew.
+        """
+        self.abandoned = True
+        if self.closed is None:
+            self.closed = reason
+        self._opening = threading.RLock()
+        self._writer.abandon(self.closed)
+        self.cache.abandon()
+        return list(self._connections)
+
+    def connect(self) -> Connection:
+        """Open a connection and set it up; the errors are the driver's."""
+        with self._opening:
+            self.refuse_if_closed()
+            if self._file is not None and self.location.identity() != self._file:
+                self.refuse_if_closed()  # for a close meanwhile removes what is in memory
+                # SQLite would take the WAL of the old file for one of the new, and ruin that.
+                raise StorageFailed(
+                    f"The file {self.location.shown!r} was moved or replaced while it was open: "
+                    "close the handle, and open the file anew."
+                )
+            try:
+                pooled = self._engine.raw_connection()
+            except DBAPIError as error:
+                raise cast("sqlite.Error", error.orig) from None
+            connection = cast("Connection", pooled.driver_connection)
+            pooled.detach()
+            self._connections.add(connection)
+            return connection
+
+    def connect_to_write(self) -> Connection:
+        """Open a connection whose WAL has its name on disk.
+
+        SQLite syncs the folder at the first commit, but takes a sync of it that failed for one
+        that did not: after a power cut the WAL could be gone, and all that it held.
+        """
+        connection = self.connect()
+        try:
+            connections.wait_at_most(connection, 0)  # who writes waits by itself
+            if not isinstance(connection, connections.ReadOnlyConnection):
+                self.location.sync_folder()
+        except BaseException as error:
+            self.close_connection(connection)
+            if isinstance(error, OSError):
+                reason = f"its folder could not be synced ({error.strerror})"
+                message = f"The database {self.location.shown!r} failed: {reason}."
+                raise StorageFailed(message) from error
+            raise
+        return connection
+
+    def close_connection(self, connection: Connection) -> None:
+        # In this order: a fork must not find SQLite in the middle of closing what is not counted.
+        connection.close()
+        self._connections.discard(connection)
+
+    def translated(self, error: Exception) -> Exception:
+        """Return the error of ours that tells of an error of the driver, which is its cause."""
+        if not isinstance(error, sqlite.Errors):
+            return error
+        ours: StorageFailed
+        if self.closed is not None:
+            # It met the end of the connections, or of the files of ":memory:".
+            ours = Closed(self.closed)
+        else:
+            ours = sqlite_errors.translate(error, self.location.shown, self.busy_timeout)
+        ours.__cause__ = error
+        return ours
+
+    def busy(self, *, by_transaction: bool = False) -> Busy:
+        return sqlite_errors.busy(
+            self.location.shown, self.busy_timeout, by_transaction=by_transaction
+        )
+
+    def _connect_or_fail(self) -> Connection:
+        try:
+            return self.connect()
+        except sqlite.Errors as error:
+            raise self.translated(error) from error
+
+    def _give_back(self, connection: Connection) -> None:
+        if connection.lasting and len(self._idle) < self._most_idle:
+            self._idle.append(connection)
+        else:
+            self.close_connection(connection)
+        if self.closed is not None:
+            self._close_idle()
+
+    def _close_idle(self) -> None:
+        while self._idle:
+            try:
+                connection = self._idle.pop()
+            except IndexError:  # another thread had it
+                return
+            self.close_connection(connection)
+
+
+def _release(lock: threading.RLock) -> None:
+    with suppress(RuntimeError):  # another thread holds it
+        lock.release()

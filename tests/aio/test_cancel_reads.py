@@ -1,0 +1,128 @@
+"""Reads, copies, checks, starts and broadcasts that are cancelled end, and leave nothing."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+import beryl_groups
+from beryl_groups import StartFailed, aio
+from tests.aio import loops
+from tests.processes import PATIENCE, in_thread, open_files, wait_until
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.aio.loops import Run
+
+
+def test_a_read_is_left_at_once(path: Path, run: Run) -> None:
+    """A task that is cancelled while it reads the file waits for nothing, and others read on."""
+
+    async def main() -> None:
+        async with aio.start(path) as groups:
+            await groups.create("group")
+            held, let_go = threading.Event(), threading.Event()
+
+            def hold() -> None:
+                with groups._store.cache._lock:
+                    held.set()
+                    assert let_go.wait(PATIENCE)
+
+            holding = in_thread(hold)
+            await loops.until(held.is_set)
+            reading = [asyncio.create_task(groups.groups_of(f"{n}")) for n in range(10)]
+            await asyncio.sleep(0.001)
+            for each in reading[::2]:
+                each.cancel()
+            assert await loops.outcomes(*reading[::2]) == [asyncio.CancelledError] * 5
+            let_go.set()
+            assert await loops.outcomes(*reading[1::2]) == [None] * 5
+            holding.result(PATIENCE)
+
+    run(main())
+
+
+def test_a_backup_that_is_cancelled_leaves_nothing(path: Path) -> None:
+    """Neither a copy nor a draft of it, unless the copy was whole."""
+    folder = path.parent / "copies"
+    folder.mkdir()
+
+    async def main() -> None:
+        async with aio.start(path, synchronous="normal") as groups:
+            await groups.create("group")
+            await groups.add("group", *(f"{number}:{'x' * 900}" for number in range(20_000)))
+            for step in range(1, 5):
+                copying = groups.backup(folder / "copy.db")
+                if not await loops.cancelled_at(step, copying):
+                    break
+            assert step > 1
+            await groups.add("group", "afterwards")
+
+    asyncio.run(main())
+    for copy in folder.iterdir():
+        assert copy.name == "copy.db"
+        with beryl_groups.start(copy) as groups:
+            assert len(groups.topics("group")) == 20_000
+
+
+def test_a_check_that_is_cancelled_ends(path: Path) -> None:
+    """Its task leaves at once, and the thread that searched ends soon after."""
+
+    async def main() -> None:
+        async with aio.start(path, synchronous="normal") as groups:
+            await groups.create("group")
+            await groups.add("group", *(f"{number}" for number in range(50_000)))
+            threads = threading.active_count()
+            checking = asyncio.create_task(groups.check())
+            await loops.until(lambda: threading.active_count() > threads or checking.done())
+            checking.cancel()
+            await loops.outcomes(checking)
+            await loops.until(lambda: threading.active_count() <= threads)
+            assert await groups.check() == []
+
+    asyncio.run(main())
+
+
+def test_a_start_that_is_cancelled_leaves_nothing_open(path: Path) -> None:
+    """At each of its awaits, and while another process keeps it waiting."""
+    before = open_files()
+
+    async def start() -> None:
+        async with aio.start(path, busy_timeout=PATIENCE):
+            pass
+
+    async def main() -> None:
+        step = 0
+        while await loops.cancelled_at(step := step + 1, start()):
+            pass
+        assert step > 2
+
+    asyncio.run(main())
+    wait_until(lambda: open_files() == before)
+    with suppress(StartFailed), beryl_groups.start(path) as groups:
+        assert groups.check() == []
+
+
+def test_a_broadcast_that_is_cancelled_ends(path: Path, run: Run) -> None:
+    """The topics that are left do not get the event, and nothing is logged as failed."""
+
+    async def main() -> None:
+        async with aio.start(path) as groups:
+            await groups.create("group")
+            await groups.add("group", "a", "b", "c")
+            got: list[str] = []
+
+            async def send(topic: str, event: str, payload: object) -> None:
+                got.append(topic)
+                await asyncio.Event().wait()
+
+            sending = asyncio.create_task(groups.broadcast(send, "group", "e", None))
+            await loops.until(lambda: got == ["a"])
+            sending.cancel()
+            assert await loops.outcomes(sending) == [asyncio.CancelledError]
+            assert got == ["a"]
+
+    run(main())

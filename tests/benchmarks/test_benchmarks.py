@@ -1,0 +1,74 @@
+"""The benchmarks: that they run and print all they promise; no time is judged here."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+from xml.etree import ElementTree as ET
+
+from tests.benchmarks import contenders, growth, threads
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_ROOT = Path(__file__).parents[2]
+
+
+def _run(*arguments: str) -> str:
+    done = subprocess.run(
+        [sys.executable, "-m", *arguments],
+        cwd=_ROOT,
+        capture_output=True,
+        text=True,
+        encoding="utf-8",
+        timeout=300,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "Traceback" not in done.stderr
+    return done.stdout
+
+
+def _tables(text: str) -> Iterator[list[list[str]]]:
+    """Yield the rows of each Markdown table, without its head."""
+    for block in text.split("\n\n"):
+        lines = [line for line in block.splitlines() if line.startswith("|")]
+        if lines:
+            yield [[cell.strip() for cell in line.split("|")[1:-1]] for line in lines[2:]]
+
+
+def test_the_short_form_measures_every_work_for_everyone(tmp_path: Path) -> None:
+    """Each row of the table has figures of ours and of all who can do the work."""
+    printed = _run("tests.benchmarks", "--short", "--folder", str(tmp_path))
+    limits, compared, _ = _tables(printed)
+    slow_storage = threads.cannot_slow_down() is None
+    assert len(limits) == len(compared) == 10 + slow_storage
+    present = [kind for kind in contenders.KINDS if kind.missing() is None]
+    *all_but_last, last = compared
+    for row in all_but_last:
+        assert len(row) == 1 + len(present)
+        cannot = {kind.name for kind, cell in zip(present, row[1:], strict=True) if cell == "-"}
+        assert cannot == (threads.OF_ONE_THREAD if "threads that" in row[0] else set())
+    assert [cell == "-" for cell in last[1:]] == [not kind.several_processes for kind in present]
+    for kind in contenders.KINDS:
+        assert f"- {kind.name}: {kind.promises}." in printed
+    assert not list(tmp_path.iterdir()), "the benchmark left files behind"
+
+
+def test_growth_writes_its_table_and_its_plot(tmp_path: Path) -> None:
+    """Each size is a row of the table, and each line of the plot has a point for it and a name."""
+    table, plot = tmp_path / "growth.md", tmp_path / "growth.svg"
+    options = ("--folder", str(tmp_path), "--table", str(table), "--svg", str(plot))
+    _run("tests.benchmarks.growth", "--sizes", "200,1000", *options)
+    (rows,) = _tables(table.read_text(encoding="utf-8"))
+    assert [row[0] for row in rows] == ["200", "1,000"]
+    svg = "{http://www.w3.org/2000/svg}"
+    drawing = ET.parse(plot).getroot()
+    lines = drawing.findall(f".//{svg}polyline")
+    texts = {text.text for text in drawing.iter(f"{svg}text")}
+    assert len(lines) >= len(growth.TIMES)
+    assert all(len((line.get("points") or "").split()) == 2 for line in lines)
+    assert texts >= {"200", "1,000", *growth.TIMES.values()}
+    assert {path.name for path in tmp_path.iterdir()} == {table.name, plot.name}

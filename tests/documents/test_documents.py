@@ -1,0 +1,260 @@
+"""Every example in the documents is run, and prints what it says."""
+
+from __future__ import annotations
+
+import ast
+import asyncio
+import doctest
+import importlib.util
+import inspect
+import os
+import pkgutil
+import re
+import shutil
+import subprocess
+import sys
+from contextlib import ExitStack
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+import beryl_groups
+import beryl_groups.channels
+from beryl_groups import Groups, aio
+from tests.channels.servers import find, mosquitto, redis_server
+from tests.documents.reading import FENCED, FOLLOWED, README, ROOT, Block, blocks, files
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from types import ModuleType
+
+AWAITS = re.compile(r"\bawait\b|\basync (with|for)\b")
+COMMAND = re.compile(r"^\$ (.+)\n((?:(?!\$ ).*\n)*)", re.MULTILINE)
+
+
+def run_session(test: doctest.DocTest, loop: asyncio.Runner) -> None:
+    """Run the ``>>>`` lines of a block or a docstring, and fail with all that differs.
+
+    A line that awaits is run on the loop, as ``python -m asyncio`` does.
+    """
+    for example in test.examples:
+        if AWAITS.search(example.source):
+            example.source = f"run_awaiting({example.source!r})\n"
+    test.globs["run_awaiting"] = partial(run_awaiting, test.globs, loop)
+    report: list[str] = []
+    runner = doctest.DocTestRunner(verbose=False, optionflags=doctest.ELLIPSIS)
+    runner.run(test, out=report.append, clear_globs=False)
+    assert not report, "".join(report)
+
+
+def run_awaiting(names: dict[str, Any], loop: asyncio.Runner, source: str) -> None:
+    code = compile(source, "<example>", "single", ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
+    if inspect.iscoroutine(awaiting := eval(code, names)):
+        loop.run(awaiting)
+
+
+def run_command(line: str, expected: str, folder: Path) -> None:
+    """Run a command as a reader would who has the package's environment active."""
+    programs = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+    done = subprocess.run(
+        ["bash", "-c", line],
+        cwd=folder,
+        env={**os.environ, "PATH": programs, "PYTHONUNBUFFERED": "1"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+    example = doctest.Example(line, expected)
+    checker = doctest.OutputChecker()
+    if not checker.check_output(expected, done.stdout, doctest.ELLIPSIS):
+        difference = checker.output_difference(example, done.stdout, doctest.ELLIPSIS)
+        raise AssertionError(f"$ {line}\n{difference}")
+
+
+class Reader:
+    """A reader who follows a document from top to bottom in one folder and one session."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.loop = asyncio.Runner()
+        self.names: dict[str, Any] = {}
+        self.ports: dict[str, int] = {}
+        """The usual ports, and where the servers are that this reader has instead."""
+
+    def follow(self, block: Block) -> None:
+        text = block.text
+        for usual, port in self.ports.items():
+            text = re.sub(rf"\b{usual}\b", str(port), text)
+        block = replace(block, text=text)
+        if block.run_by != FOLLOWED:
+            return
+        if block.language == "console":
+            for line, expected in COMMAND.findall(block.text):
+                run_command(line, expected, self.folder)
+        elif block.file:
+            (self.folder / block.file).write_text(block.text, encoding="utf-8")
+        else:
+            test = doctest.DocTestParser().get_doctest(
+                block.text, {}, README.name, str(README), block.line
+            )
+            test.globs = self.names
+            run_session(test, self.loop)
+
+    def close(self) -> None:
+        if (groups := self.names.get("groups")) is not None:
+            groups.close()
+        self.loop.close()
+
+
+@pytest.mark.skipif(shutil.which("sqlite3") is None, reason="needs the sqlite3 shell")
+def test_the_readme_does_what_it_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever follows the README from top to bottom sees what it shows."""
+    shutil.copy(README, tmp_path)
+    monkeypatch.chdir(tmp_path)
+    reader = Reader(tmp_path)
+    missing = missing_for_channels()
+    with ExitStack() as stack:
+        stack.callback(reader.close)
+        if not missing:
+            reader.ports["1883"] = stack.enter_context(mosquitto()).port
+            reader.ports["6379"] = stack.enter_context(redis_server()).port
+        for block in blocks(README):
+            if not (missing and block.section == "Channels"):
+                reader.follow(block)
+    if missing:
+        pytest.skip(f"needs {', '.join(missing)} for the section on channels; the rest was run")
+
+
+def missing_for_channels() -> list[str]:
+    """Name the programs and libraries of the section on channels that are not here."""
+    programs = [name for name in ("mosquitto", "redis-server") if find(name) is None]
+    libraries = ("channels", "paho", "PySide6", "redis", "socketio")
+    return programs + [name for name in libraries if importlib.util.find_spec(name) is None]
+
+
+def test_every_block_of_the_readme_is_run() -> None:
+    """Each is a session, commands or a file that this module runs, or says what else runs it."""
+    found = blocks(README)
+    fences = re.findall(r"^\s*(?:```|~~~)", README.read_text(encoding="utf-8"), re.MULTILINE)
+
+    assert [block for block in found if not block.run_by] == []
+    assert len(fences) == 2 * len(found), "a fence that is indented, or has more than a language"
+    assert all((ROOT / block.run_by).is_file() for block in found)
+
+
+def test_every_file_of_the_readme_is_run() -> None:
+    """A script that the README shows is also started by it."""
+    text = README.read_text(encoding="utf-8")
+
+    for name in files(README):
+        assert f"\n$ python {name}\n" in text
+
+
+def test_the_readme_has_two_commands_for_a_fresh_clone() -> None:
+    """The demo and the tests are one line each, which CI takes from the README and runs."""
+    commands = [block.text for block in blocks(README) if block.language == "sh"]
+
+    assert [command.count("\n") for command in commands] == [1, 1]
+    assert commands[0].endswith("-m beryl_groups demo\n")
+    assert commands[1].endswith("-m pytest -q\n")
+
+
+def test_links_within_the_documents_lead_somewhere() -> None:
+    """A link to a heading or to a file finds it."""
+    for document in ROOT.glob("*.md"):
+        text = document.read_text(encoding="utf-8")
+        headings = re.findall(r"^#+ (.+)$", FENCED.sub("", text), re.MULTILINE)
+        anchors = {heading.lower().replace(" ", "-") for heading in headings}
+        for target in re.findall(r"\]\(([^)]+)\)", text):
+            if target.startswith("#"):
+                assert target[1:] in anchors, f"{document.name}: {target}"
+            elif "://" not in target:
+                assert (ROOT / target).exists(), f"{document.name}: {target}"
+
+
+def modules() -> Iterator[ModuleType]:
+    yield beryl_groups
+    yield aio
+    for package in (beryl_groups, beryl_groups.channels, aio):
+        for found in pkgutil.iter_modules(package.__path__, f"{package.__name__}."):
+            # Alembic alone can import its environment, and a revision has no examples.
+            if found.name not in {"beryl_groups.migrations", "beryl_groups.__main__"}:
+                yield importlib.import_module(found.name)
+
+
+def docstrings() -> Iterator[doctest.DocTest]:
+    finder = doctest.DocTestFinder(exclude_empty=True)
+    for module in modules():
+        yield from (test for test in finder.find(module) if test.examples)
+
+
+@pytest.mark.parametrize("test", list(docstrings()), ids=lambda test: test.name)
+def test_the_examples_of_docstrings_do_what_they_say(
+    test: doctest.DocTest, groups: Groups, tmp_path: Path
+) -> None:
+    """Every example of a docstring prints what it shows.
+
+    It has ``groups``, a handle on a group of two topics, and ``folder``, an empty folder. In
+    ``beryl_groups.aio`` the handle is an async one.
+    """
+    groups.create("team:engineering")
+    groups.add("team:engineering", "room:frontend", "room:backend")
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    names = {"beryl_groups": beryl_groups, "groups": groups, "folder": folder}
+
+    test.globs = {**test.globs, **names}
+    with asyncio.Runner() as loop:
+        if test.name.startswith(aio.__name__):
+            handle = loop.run(opened(tmp_path / "groups.db"))
+            test.globs |= {"aio": aio, "groups": handle}
+        run_session(test, loop)
+        if test.name.startswith(aio.__name__):
+            loop.run(handle.close())
+
+
+async def opened(path: Path) -> aio.AsyncGroups:
+    return await aio.start(path)
+
+
+def public_things() -> Iterator[tuple[str, object]]:
+    """Give each public thing, and what is public in the classes among them."""
+    for module in (beryl_groups, aio):
+        for name in module.__all__:
+            thing = getattr(module, name)
+            yield name, thing
+            if inspect.isclass(thing) and not issubclass(thing, Exception):
+                for attribute in dir(thing):
+                    if not attribute.startswith("_"):
+                        yield f"{name}.{attribute}", inspect.getattr_static(thing, attribute)
+
+
+@pytest.mark.parametrize(("name", "thing"), list(public_things()))
+def test_what_is_public_has_a_docstring(name: str, thing: object) -> None:
+    """Every public class, function and method says in a sentence what it is or does."""
+    documented = inspect.getdoc(thing) or ""
+
+    assert documented.splitlines()[:1], name
+    assert documented.splitlines()[0].endswith((".", "?")), name
+
+
+@pytest.mark.parametrize(
+    ("name", "thing"),
+    [("start", beryl_groups.start), ("start", aio.start)]
+    + [
+        (name, thing)
+        for name, thing in public_things()
+        if name.startswith(("Groups.", "AsyncGroups."))
+    ],
+)
+def test_every_method_has_an_example(name: str, thing: object) -> None:
+    """Every public method of a handle shows how it is called; another test runs the examples."""
+    examples = doctest.DocTestParser().get_examples(inspect.getdoc(thing) or "")
+    call = f"{name.rpartition('.')[2]}("
+
+    assert any(call in example.source for example in examples), name
