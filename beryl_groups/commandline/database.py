@@ -23,7 +23,7 @@ from beryl_groups.sqlite import errors as sqlite_errors
 from beryl_groups.sqlite.location import Location, locate
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterator
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -65,7 +65,7 @@ class Visit(GroupMethods):
         self,
         channels: Callable[[str, str, Any], object],
         group: str | tuple[str, ...],
-        topics: Iterable[str],
+        topics: tuple[str, ...],
         event: str,
         payload: object,
     ) -> None:
