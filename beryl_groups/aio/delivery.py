@@ -61,9 +61,28 @@ async def deliver(
         try:
             async with asyncio.TaskGroup() as tasks:
                 for _ in range(min(concurrency, len(topics))):
-                    tasks.create_task(_serve(send, left, failures, timeout))
-        except BaseExceptionGroup as several:
-            raise several.exceptions[0] from None
+                    tasks.create_task(_serve_beside(send, left, failures, timeout))
+        except ExceptionGroup as several:
+            raise cast("BaseException", several.exceptions[0].__cause__) from None
+
+
+class _PassingThrough(Exception):  # noqa: N818 - no error by itself
+    """What is no ``Exception``, from a task to the one that waits for it.
+
+    By itself it would end the event loop before the other tasks have ended.
+    """
+
+
+async def _serve_beside(
+    send: Callable[[str], object], left: Iterator[str], failures: Failures, timeout: float | None
+) -> None:
+    """Do what `_serve` does in one of several tasks."""
+    try:
+        await _serve(send, left, failures, timeout)
+    except asyncio.CancelledError:
+        raise
+    except BaseException as error:
+        raise _PassingThrough from error
 
 
 async def _serve(

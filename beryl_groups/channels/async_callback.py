@@ -5,14 +5,16 @@ from __future__ import annotations
 import asyncio
 import inspect
 from concurrent.futures import FIRST_COMPLETED, CancelledError, Future, wait
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from beryl_groups.broadcast import check_callback
 from beryl_groups.failures import LoopEnded
 from beryl_groups.names import shown
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Callable
+    from collections.abc import AsyncGenerator, Callable, Coroutine
+
+T = TypeVar("T")
 
 _LOOK_EVERY = 0.1
 """Seconds after which one who waits looks whether the loop still runs."""
@@ -67,27 +69,31 @@ def from_async(
             )
         if end.come.done() or not loop.is_running():
             raise LoopEnded("The event loop of the async callback does not run.")
-        running = run(topic, event, payload)
-        try:
-            future = asyncio.run_coroutine_threadsafe(running, loop)
-        except RuntimeError as error:  # it was closed meanwhile
-            running.close()
-            raise LoopEnded("The event loop of the async callback is closed.") from error
-        try:
-            while not wait([future, end.come], _LOOK_EVERY, FIRST_COMPLETED).done:
-                if not loop.is_running():
-                    break
-            if not future.done() or (future.cancelled() and wait([end.come], _A_MOMENT).done):
-                raise LoopEnded("The event loop stopped before the async callback was done.")
-        except BaseException:
-            future.cancel()
-            if not loop.is_running() and inspect.getcoroutinestate(running) == "CORO_CREATED":
-                running.close()
-            raise
-        if (error := future.result()) is not None:
-            raise CancelledError(*error.args) from error
+        failure = _outcome(run(topic, event, payload), loop, end.come)
+        if failure is not None:
+            raise CancelledError(*failure.args) from failure
 
     return send
+
+
+def _outcome(running: Coroutine[Any, Any, T], loop: asyncio.AbstractEventLoop, end: Future[T]) -> T:
+    """Have a coroutine run on its loop, and wait for it as long as that runs."""
+    try:
+        future = asyncio.run_coroutine_threadsafe(running, loop)
+    except RuntimeError as error:
+        running.close()
+        raise LoopEnded("The event loop of the async callback was closed.") from error
+    try:
+        while not wait([future, end], _LOOK_EVERY, FIRST_COMPLETED).done and loop.is_running():
+            pass
+        if not future.done() or (future.cancelled() and wait([end], _A_MOMENT).done):
+            raise LoopEnded("The event loop stopped before the async callback was done.")
+        return future.result()
+    except BaseException:
+        future.cancel()
+        if inspect.getcoroutinestate(running) == inspect.CORO_CREATED and not loop.is_running():
+            running.close()  # which nobody else will
+        raise
 
 
 class _End:
@@ -101,7 +107,7 @@ class _End:
     _known: dict[asyncio.AbstractEventLoop, _End] = {}  # noqa: RUF012 - those that may yet run
 
     def __init__(self) -> None:
-        self.come: Future[None] = Future()
+        self.come: Future[Any] = Future()
         self._generator: AsyncGenerator[None, None] | None = None
 
     @classmethod

@@ -53,7 +53,7 @@ def mqtt(
     body: Callable[[str, Any], str | bytes] = ...,
 ) -> Callable[[str, str, Any], None]: ...
 def mqtt(
-    client: MqttClient | AsyncMqttClient,
+    client: Any,
     *,
     qos: Literal[0, 1, 2] = 0,
     retain: bool = False,
