@@ -93,5 +93,6 @@ def refuse_awaitable(returned: object) -> None:
         if iscoroutine(returned):
             returned.close()
         raise TypeError(
-            f"The callback returned {shown(returned)}, which nobody awaits here: " + _REMEDY
+            f"The callback returned a {type(returned).__name__}, which nobody awaits here: "
+            + _REMEDY
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from time import monotonic
 from typing import TYPE_CHECKING, Self
 
@@ -19,6 +20,8 @@ _MOST_TEXTS = 20
 
 _FEW = 3
 """Topics that a message names; of the others it gives the number."""
+
+_ADDRESS = re.compile("0x[0-9A-Fa-f]+")
 
 _OF = "Broadcast of the event %r of the group %s "
 _ONE = _OF + "to the topic %r failed."
@@ -46,9 +49,9 @@ class Failures:
     """The failures of one broadcast: each is logged once, with the topics that met it.
 
     Two failures are the same where the errors have the same type, were raised at the same place
-    and say the same, the name of the topic aside. Past twenty that differ only in what they say
-    that no longer counts. Each is logged at the end of the block, or after a second where it goes
-    on. What repeats one is logged at level DEBUG when it happens.
+    and say the same, the name of the topic and addresses of objects aside. Past twenty failures,
+    what an error says no longer counts. Each is logged at the end of the block, or after a second
+    where it goes on. What repeats one is logged at level DEBUG when it happens.
     """
 
     def __init__(self, group: str | tuple[str, ...], event: str, topics: tuple[str, ...]) -> None:
@@ -99,7 +102,7 @@ class Failures:
     def _find(self, error: BaseException, topic: str) -> _Failure:
         where = (type(error), _place(error))
         text = _text(error)
-        aside = text.replace(topic, "\0").replace(repr(topic)[1:-1], "\0")
+        aside = _ADDRESS.sub("", text.replace(topic, "\0").replace(repr(topic)[1:-1], "\0"))
         keys = [(where, text), (where, aside)]
         if len(self._all) >= _MOST_TEXTS:
             keys.append((where, ""))

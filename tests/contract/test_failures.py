@@ -48,9 +48,17 @@ ONE = ConnectionError("away")
         lambda topic: ConnectionError(f"nobody takes {topic}"),
         lambda topic: LookupError(f"cmnd/{topic}/POWER"),
         KeyError,
+        lambda topic: OSError(f"{object()} of {id(topic):#x} is gone"),
         lambda topic: ONE,
     ],
-    ids=["the same text", "with the topic", "with more", "its repr", "one error for all"],
+    ids=[
+        "the same text",
+        "with the topic",
+        "with more",
+        "its repr",
+        "addresses",
+        "one error for all",
+    ],
 )
 def test_the_same_failure_of_many_topics_is_logged_once(
     crowd: Groups, caplog: pytest.LogCaptureFixture, make: Any
