@@ -6,6 +6,7 @@ import logging
 
 # `logging.config` disables the loggers that are there already and that a configuration does not
 # name: by default, and both of these then. Who means to silence the package disables the first.
+# (Where both have happened nothing tells that; a level, or a configuration that names it, does.)
 _LOGGER = logging.getLogger("beryl_groups")
 _WITNESS = logging.getLogger("beryl_groups.witness")
 
