@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from beryl_groups import aio
+from beryl_groups import aio, channels
 from tests.aio.loops import until
 
 if TYPE_CHECKING:
@@ -263,6 +263,29 @@ def test_what_had_failed_when_a_broadcast_is_cancelled_is_logged(
     with_crowd(run, path, test)
     (record,) = caplog.records
     assert "5 topics" in record.getMessage()
+
+
+@pytest.mark.parametrize("concurrency", [1, 5])
+def test_a_broadcast_through_a_loop_that_has_ended_is_over(
+    run: Run, path: Path, caplog: pytest.LogCaptureFixture, concurrency: int
+) -> None:
+    """What would have to run on another loop ends with that, and the log says so once."""
+
+    async def test(groups: AsyncGroups) -> None:
+        other = asyncio.new_event_loop()
+        other.close()
+        bridged = channels.from_async(unwanted, other)
+        await groups.broadcast(
+            lambda *event: asyncio.to_thread(bridged, *event),
+            "crowd",
+            "e",
+            None,
+            concurrency=concurrency,
+        )
+
+    with_crowd(run, path, test)
+    (record,) = caplog.records
+    assert record.getMessage().endswith(": 100 of 100 topics did not get the event.")
 
 
 @pytest.mark.parametrize("concurrency", [1, 5])
