@@ -72,10 +72,13 @@ def deliver(
     left = iter(topics)
     failures: Failures | None = None  # as in most calls
     try:
-        for topic in left:
-            try:
-                if (returned := channels(topic, event, payload)) is not None:
-                    refuse_awaitable(returned)
+        while True:
+            try:  # not in the loop, where it would cost each topic something
+                for topic in left:
+                    returned = channels(topic, event, payload)
+                    if returned is not None:
+                        refuse_awaitable(returned)
+                return
             except Exception as error:  # noqa: BLE001 - it is logged
                 failures = failures or Failures(group, event, topics)
                 failures.note(error, topic, left)

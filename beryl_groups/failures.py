@@ -12,7 +12,7 @@ from beryl_groups.names import shown
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-_SOON = 1.0
+_SOON = 5.0
 """Seconds after which a failure that repeats itself is logged before the broadcast is over."""
 
 _MOST_TEXTS = 20
@@ -50,8 +50,8 @@ class Failures:
 
     Two failures are the same where the errors have the same type, were raised at the same place
     and say the same, the name of the topic and addresses of objects aside. Past twenty failures,
-    what an error says no longer counts. Each is logged at the end of the block, or after a second
-    where it goes on. What repeats one is logged at level DEBUG when it happens.
+    what an error says no longer counts. Each is logged at the end of the block, or after five
+    seconds where it goes on. What repeats one is logged at level DEBUG when it happens.
     """
 
     def __init__(self, group: str | tuple[str, ...], event: str, topics: tuple[str, ...]) -> None:

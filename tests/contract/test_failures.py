@@ -9,11 +9,18 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from beryl_groups import failures
+from tests.processes import PATIENCE
 
 if TYPE_CHECKING:
     from beryl_groups import Groups
 
 MANY = 5000
+
+
+@pytest.fixture(autouse=True)
+def no_broadcast_is_long(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have a slow machine change nothing."""
+    monkeypatch.setattr(failures, "_SOON", PATIENCE)
 
 
 @pytest.fixture
