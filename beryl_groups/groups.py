@@ -7,11 +7,9 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar, TypeVarTuple, cast
 
 from beryl_groups import broadcast, operations
+from beryl_groups.engine import CLOSED, MISSING
 from beryl_groups.methods import GroupMethods
-from beryl_groups.opening import CLOSED, open_store
-from beryl_groups.sqlite import connections, copies
-from beryl_groups.sqlite.cache import MISSING
-from beryl_groups.sqlite.calls import Call
+from beryl_groups.opening import open_engine
 from beryl_groups.transaction import committed
 
 if TYPE_CHECKING:
@@ -21,8 +19,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy import URL
 
-    from beryl_groups.sqlite.connections import Connection
-    from beryl_groups.sqlite.store import Store
+    from beryl_groups.engine import Engine
     from beryl_groups.transaction import Transaction
 
 T = TypeVar("T")
@@ -51,7 +48,7 @@ def start(
     ...     list(groups)
     ['team:engineering']
     """
-    return Groups(open_store(database, busy_timeout, synchronous))
+    return Groups(open_engine(database, busy_timeout, synchronous))
 
 
 class Groups(GroupMethods):
@@ -61,20 +58,20 @@ class Groups(GroupMethods):
     ``ResourceWarning``. In a process that was forked it is refused: open another one there.
     """
 
-    def __init__(self, store: Store) -> None:
-        self._store = store
-        self._find = store.cache.find
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._find = engine.find
 
-    def _read(self, operation: Callable[[Connection, *Given], T], *given: *Given) -> T:
-        return self._store.read(operation, *given)
+    def _read(self, operation: Callable[[Any, *Given], T], *given: *Given) -> T:
+        return self._engine.read(operation, *given)
 
     def topics(self, name: str) -> frozenset[str]:
         # What is found under a name has been checked when it was kept.
         found = self._find(operations.topics, (name,)) if type(name) is str else MISSING
         return super().topics(name) if found is MISSING else cast("frozenset[str]", found)
 
-    def _write(self, operation: Callable[[Connection, *Given], T], *given: *Given) -> T:
-        return self._store.run(Call(self._store.busy_timeout, operation, given))
+    def _write(self, operation: Callable[[Any, *Given], T], *given: *Given) -> T:
+        return self._engine.write(operation, *given)
 
     def _deliver(
         self,
@@ -103,7 +100,7 @@ class Groups(GroupMethods):
         not delivered yet
         room:backend planned 1.0
         """
-        with committed(self._store) as transaction:
+        with committed(self._engine) as transaction:
             yield transaction
         for deliver in transaction.deliveries:
             deliver()
@@ -119,7 +116,7 @@ class Groups(GroupMethods):
         ...     list(copy) == list(groups)
         True
         """
-        copies.backup(self._store, path)
+        self._engine.backup(path)
 
     def check(self) -> list[str]:
         """Look for damage, and return a sentence for each problem; none where all is sound.
@@ -131,8 +128,9 @@ class Groups(GroupMethods):
         >>> groups.check()
         []
         """
-        connections.warn_of_wal_reset_fault(stacklevel=2)
-        return self._store.read_file(copies.problems)
+        for fault in self._engine.known_faults():
+            warnings.warn(fault, stacklevel=2)
+        return self._engine.problems()
 
     def close(self) -> None:
         """Close the handle; later calls raise `Closed`. To close it twice is fine.
@@ -146,7 +144,7 @@ class Groups(GroupMethods):
             ...
         beryl_groups.errors.Closed: The handle has been closed: open it again with start().
         """
-        self._store.close(CLOSED)
+        self._engine.close(CLOSED)
 
     def __enter__(self) -> Self:
         return self
@@ -160,12 +158,12 @@ class Groups(GroupMethods):
         self.close()
 
     def __repr__(self) -> str:
-        state = "closed" if self._store.closed is not None else "open"
-        return f"<Groups of {self._store.location.shown!r}, {state}>"
+        state = "closed" if self._engine.closed is not None else "open"
+        return f"<Groups of {self._engine.shown!r}, {state}>"
 
     def __del__(self) -> None:
-        store = getattr(self, "_store", None)
-        if store is not None and store.closed is None:
+        engine = getattr(self, "_engine", None)
+        if engine is not None and engine.closed is None:
             try:
                 message = f"{self!r} was never closed."
                 warnings.warn(message, ResourceWarning, source=self, stacklevel=2)

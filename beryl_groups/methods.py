@@ -13,7 +13,6 @@ from beryl_groups.names import check_name, check_names, check_page
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
-    from beryl_groups.sqlite.connections import Connection
 
 T = TypeVar("T")
 Given = TypeVarTuple("Given")
@@ -29,10 +28,10 @@ class GroupMethods(ABC):
     """
 
     @abstractmethod
-    def _read(self, operation: Callable[[Connection, *Given], T], *given: *Given) -> T: ...
+    def _read(self, operation: Callable[[Any, *Given], T], *given: *Given) -> T: ...
 
     @abstractmethod
-    def _write(self, operation: Callable[[Connection, *Given], T], *given: *Given) -> T: ...
+    def _write(self, operation: Callable[[Any, *Given], T], *given: *Given) -> T: ...
 
     @abstractmethod
     def _deliver(

@@ -1,43 +1,47 @@
-"""From what a user gave to ``start`` to a store that is open."""
+"""Which engine serves what a user gave to ``start``, and with what."""
 
 from __future__ import annotations
 
 import threading
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Literal, cast
 
-from beryl_groups import sqlite
-from beryl_groups.errors import StartFailed
 from beryl_groups.names import shown
-from beryl_groups.sqlite import connections
-from beryl_groups.sqlite.location import locate
-from beryl_groups.sqlite.store import Store
 
 if TYPE_CHECKING:
     import os
 
     from sqlalchemy import URL
 
-    from beryl_groups.sqlite.connections import Synchronous
+    from beryl_groups.engine import Engine, Visit
 
-CLOSED = "The handle has been closed: open it again with start()."
-"""Why a call that comes after ``close()`` is refused."""
+Synchronous = Literal["full", "normal"]
 
 
-def open_store(
+def open_engine(
     database: str | os.PathLike[str] | URL, busy_timeout: float, synchronous: Synchronous
-) -> Store:
+) -> Engine:
     """Open what a user gave to ``start``, or raise what that raises."""
     level = str.__str__(synchronous) if issubclass(type(synchronous), str) else None
     if level not in {"full", "normal"}:
         raise ValueError(f'synchronous is "full" or "normal", not {shown(synchronous)}.')
     seconds = _seconds(busy_timeout)
-    if sqlite.driver.sqlite_version_info < connections.OLDEST_SQLITE:
-        needed = ".".join(map(str, connections.OLDEST_SQLITE))
-        reason = f"SQLite {needed} or newer is needed, this is {sqlite.driver.sqlite_version}"
-        raise StartFailed(str(database), reason)
-    store = Store(locate(database), seconds, cast("Synchronous", level))
-    store.open()
-    return store
+    from beryl_groups.sqlite import opening  # noqa: PLC0415 - an engine is loaded when asked for
+
+    return opening.open_file(database, seconds, cast("Synchronous", level))
+
+
+def visit(database: str, busy_timeout: float) -> Visit:
+    """Open a database that is there to look at it, or raise `StartFailed`."""
+    from beryl_groups.sqlite import visit as files  # noqa: PLC0415
+
+    return files.visit(database, busy_timeout)
+
+
+def is_missing(database: str) -> bool:
+    """Tell whether there is nothing of this name, so that a command may make it."""
+    from beryl_groups.sqlite import visit as files  # noqa: PLC0415
+
+    return files.is_missing(database)
 
 
 def _seconds(busy_timeout: float) -> float:

@@ -7,39 +7,31 @@ from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar, TypeVarTuple
 
-from beryl_groups import broadcast, operations, sqlite
+from beryl_groups import broadcast
 from beryl_groups.errors import Closed, GroupError, StorageFailed
 from beryl_groups.methods import GroupMethods
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from beryl_groups.sqlite.cache import Touched
-    from beryl_groups.sqlite.calls import Call
-    from beryl_groups.sqlite.connections import Connection
-    from beryl_groups.sqlite.store import Store
+    from beryl_groups.engine import Engine, Session
 
 T = TypeVar("T")
 Given = TypeVarTuple("Given")
 
 
 @contextmanager
-def committed(store: Store, call: Call[None] | None = None) -> Iterator[Transaction]:
-    """Give a transaction that is committed at the end of the block, or undone where it raises.
-
-    It is of this thread's, or of a call that has waited elsewhere.
-    """
-    touched: list[Touched] = []
-    with store.transaction(touched, call) as connection:
-        transaction = Transaction(store, connection, touched)
+def committed(
+    engine: Engine, wait: float | None = None, thread: int | None = None
+) -> Iterator[Transaction]:
+    """Give a transaction that is committed at the end of the block, or undone where it raises."""
+    with engine.transaction(wait, thread) as session:
+        transaction = Transaction(engine, session)
         try:
             yield transaction
         finally:
             transaction.end()
         transaction.refuse_if_failed()
-
-
-_MANY = 1000  # so many touched answers are not told apart any more
 
 
 class Transaction(GroupMethods):
@@ -49,44 +41,34 @@ class Transaction(GroupMethods):
     delivered after the commit, in the order of the calls. After the block it is `Closed`.
     """
 
-    def __init__(self, store: Store, connection: Connection, touched: list[Touched]) -> None:
-        self._store = store
-        self._connection = connection
-        self._touched = touched
+    def __init__(self, engine: Engine, session: Session) -> None:
+        self._engine = engine
+        self._session = session
         self._lock = threading.RLock()
         self._over = False
         self._failure: BaseException | None = None
         self.deliveries: list[Callable[[], None]] = []
 
-    def _run(self, operation: Callable[[Connection, *Given], T], *given: *Given) -> T:
+    def _read(self, operation: Callable[[Any, *Given], T], *given: *Given) -> T:
+        with self._lock:
+            self.refuse_if_unusable()
+            return self._session.read(operation, *given)
+
+    def _write(self, operation: Callable[[Any, *Given], T], *given: *Given) -> T:
         with self._lock:
             self.refuse_if_unusable()
             try:
-                return operation(self._connection, *given)
-            except sqlite.Errors as error:
-                raise self._store.translated(error) from error
-
-    _read = _run
-
-    def _write(self, operation: Callable[[Connection, *Given], T], *given: *Given) -> T:
-        with self._lock:
-            self.refuse_if_unusable()
-            # Before the write: an interrupt after it must not leave an answer that it changed.
-            self._touched += operations.touched(operation, given)
-            if len(self._touched) > _MANY:
-                self._touched[:] = operations.EVERYTHING
-            try:
-                return self._run(operation, *given)
+                return self._session.write(operation, *given)
             except BaseException as error:
                 # A refusal comes before anything is written; after all else, half of it may be.
-                if not isinstance(error, GroupError) or isinstance(error.__cause__, sqlite.Errors):
+                if not isinstance(error, GroupError) or isinstance(error, StorageFailed):
                     self._failure = error
                 raise
 
     def refuse_if_unusable(self) -> None:
         """Raise where a call cannot be made: no longer, or not here."""
-        if self._store.abandoned:
-            self._store.refuse_if_closed()
+        if self._engine.abandoned:
+            self._engine.refuse_if_closed()
         if self._over:
             raise Closed("The transaction is over: its block has been left.")
         self.refuse_if_failed()

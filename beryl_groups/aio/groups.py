@@ -14,10 +14,8 @@ from beryl_groups.aio.methods import AsyncGroupMethods
 from beryl_groups.aio.threads import Job, own_thread, running_loop
 from beryl_groups.aio.transaction import AsyncTransaction
 from beryl_groups.aio.turns import Turns
+from beryl_groups.engine import CLOSED, MISSING
 from beryl_groups.errors import StorageFailed
-from beryl_groups.opening import CLOSED
-from beryl_groups.sqlite import connections, copies
-from beryl_groups.sqlite.cache import MISSING
 from beryl_groups.transaction import committed
 
 if TYPE_CHECKING:
@@ -25,8 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Coroutine
     from types import TracebackType
 
-    from beryl_groups.sqlite.connections import Connection
-    from beryl_groups.sqlite.store import Store
+    from beryl_groups.engine import Engine
 
 T = TypeVar("T")
 Given = TypeVarTuple("Given")
@@ -48,22 +45,22 @@ class AsyncGroups(AsyncGroupMethods):
     nothing, unless its commit had begun.
     """
 
-    def __init__(self, store: Store) -> None:
-        self._store = store
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
         self._loop = asyncio.get_running_loop()
-        self._turns = Turns(store)
+        self._turns = Turns(engine)
         self._readers = ThreadPoolExecutor(_THREADS_THAT_READ, "beryl_groups-reads")
 
-    async def _read(self, operation: Callable[[Connection, *Given], T], *given: *Given) -> T:
+    async def _read(self, operation: Callable[[Any, *Given], T], *given: *Given) -> T:
         self._refuse_if_unusable()
-        answer = self._store.cache.find_at_once(operation, given)
+        answer = self._engine.find_at_once(operation, given)
         if answer is MISSING:
-            read = self._store.read
+            read = self._engine.read
             return await Job(self._readers, lambda: read(operation, *given)).result()
         return cast("T", answer)
 
     def _write(
-        self, operation: Callable[[Connection, *Given], T], *given: *Given
+        self, operation: Callable[[Any, *Given], T], *given: *Given
     ) -> Coroutine[Any, Any, T]:
         self._refuse_if_unusable()
         return self._turns.write(operation, *given)
@@ -92,7 +89,7 @@ class AsyncGroups(AsyncGroupMethods):
         self._refuse_if_unusable()
         turn, call = await self._turns.take()
         thread = self._turns.thread
-        block = committed(self._store, call)
+        block = committed(self._engine, call.time_left(), threading.get_ident())
 
         def undo(cause: BaseException) -> None:
             try:
@@ -142,7 +139,7 @@ class AsyncGroups(AsyncGroupMethods):
             if given_up.is_set():
                 raise UndoneError
 
-        job = own_thread(lambda: copies.backup(self._store, path, progress))
+        job = own_thread(lambda: self._engine.backup(path, progress))
         try:
             await job.result()
         except asyncio.CancelledError:
@@ -160,19 +157,16 @@ class AsyncGroups(AsyncGroupMethods):
         []
         """
         self._refuse_if_unusable()
-        connections.warn_of_wal_reset_fault(stacklevel=2)
+        for fault in self._engine.known_faults():
+            warnings.warn(fault, stacklevel=2)
         given_up = threading.Event()
 
         def look_up() -> None:
             if given_up.is_set():
                 raise UndoneError
 
-        def search(connection: Connection) -> list[str]:
-            with connections.watched(connection, look_up):
-                return copies.problems(connection)
-
         try:
-            return await own_thread(lambda: self._store.read_file(search)).result()
+            return await own_thread(lambda: self._engine.problems(look_up)).result()
         finally:
             given_up.set()
 
@@ -191,8 +185,8 @@ class AsyncGroups(AsyncGroupMethods):
         beryl_groups.errors.Closed: The handle has been closed: open it again with start().
         """
         running_loop()
-        if not self._store.abandoned:
-            self._store.closed = self._store.closed or CLOSED
+        if not self._engine.abandoned:
+            self._engine.closed = self._engine.closed or CLOSED
             try:
                 job = own_thread(self._close)
             except RuntimeError:  # the interpreter is about to end, and starts no thread any more
@@ -204,11 +198,11 @@ class AsyncGroups(AsyncGroupMethods):
         carried_out = self._turns.close()
         if carried_out is not None:
             carried_out.result()
-        self._store.close(CLOSED)
+        self._engine.close(CLOSED)
         self._readers.shutdown(wait=False)
 
     def _refuse_if_unusable(self) -> None:
-        self._store.refuse_if_closed()
+        self._engine.refuse_if_closed()
         if running_loop() is not self._loop:
             raise RuntimeError(
                 "This handle belongs to the event loop that ran where it was opened: "
@@ -227,17 +221,17 @@ class AsyncGroups(AsyncGroupMethods):
         await self.close()
 
     def __repr__(self) -> str:
-        state = "closed" if self._store.closed is not None else "open"
-        return f"<AsyncGroups of {self._store.location.shown!r}, {state}>"
+        state = "closed" if self._engine.closed is not None else "open"
+        return f"<AsyncGroups of {self._engine.shown!r}, {state}>"
 
     def __del__(self) -> None:
-        store = getattr(self, "_store", None)
-        if store is not None and store.closed is None:
+        engine = getattr(self, "_engine", None)
+        if engine is not None and engine.closed is None:
             try:
                 message = f"{self!r} was never closed."
                 warnings.warn(message, ResourceWarning, source=self, stacklevel=2)
             finally:
-                store.close(CLOSED)
+                engine.close(CLOSED)
                 self._turns.thread.shutdown(wait=False)
                 self._readers.shutdown(wait=False)
 

@@ -19,7 +19,6 @@ from beryl_groups.names import check_name, check_names, check_page
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Coroutine, Iterable
 
-    from beryl_groups.sqlite.connections import Connection
 
 T = TypeVar("T")
 Given = TypeVarTuple("Given")
@@ -33,10 +32,10 @@ class AsyncGroupMethods(ABC):
     """
 
     @abstractmethod
-    async def _read(self, operation: Callable[[Connection, *Given], T], *given: *Given) -> T: ...
+    async def _read(self, operation: Callable[[Any, *Given], T], *given: *Given) -> T: ...
 
     @abstractmethod
-    async def _write(self, operation: Callable[[Connection, *Given], T], *given: *Given) -> T: ...
+    async def _write(self, operation: Callable[[Any, *Given], T], *given: *Given) -> T: ...
 
     @abstractmethod
     async def _deliver(self, delivery: Callable[[], Coroutine[Any, Any, None]]) -> None: ...

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from beryl_groups.aio.groups import AsyncGroups
 from beryl_groups.aio.threads import own_thread, running_loop
-from beryl_groups.opening import open_store
+from beryl_groups.opening import open_engine
 
 if TYPE_CHECKING:
     import os
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy import URL
 
-    from beryl_groups.sqlite.store import Store
+    from beryl_groups.engine import Engine
 
 
 def start(
@@ -41,13 +41,13 @@ def start(
     ...     [name async for name in groups]
     ['team:engineering']
     """
-    return Starting(partial(open_store, database, busy_timeout, synchronous))
+    return Starting(partial(open_engine, database, busy_timeout, synchronous))
 
 
 class Starting(Awaitable["AsyncGroups"], AbstractAsyncContextManager["AsyncGroups"]):
     """A handle that is opened where it is awaited, or where its block is entered."""
 
-    def __init__(self, opening: Callable[[], Store]) -> None:
+    def __init__(self, opening: Callable[[], Engine]) -> None:
         self._opening = opening
 
     def __await__(self) -> Generator[Any, None, AsyncGroups]:
@@ -55,25 +55,25 @@ class Starting(Awaitable["AsyncGroups"], AbstractAsyncContextManager["AsyncGroup
 
     async def _open(self) -> AsyncGroups:
         running_loop()
-        stores: list[Store] = []
+        engines: list[Engine] = []
         given_up = threading.Event()
 
-        def open_store() -> None:
-            stores.append(self._opening())
+        def open_it() -> None:
+            engines.append(self._opening())
             if given_up.is_set():
                 close()
 
         def close() -> None:
-            for store in stores:
-                store.close("Nobody waited for it to be opened.")
+            for engine in engines:
+                engine.close("Nobody waited for it to be opened.")
 
         try:
-            await own_thread(open_store).result()
+            await own_thread(open_it).result()
         except BaseException:
             given_up.set()
             close()
             raise
-        return AsyncGroups(stores[0])
+        return AsyncGroups(engines[0])
 
     async def __aenter__(self) -> AsyncGroups:
         self._groups = await self

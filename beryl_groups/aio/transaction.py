@@ -11,7 +11,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
     from concurrent.futures import ThreadPoolExecutor
 
-    from beryl_groups.sqlite.connections import Connection
     from beryl_groups.transaction import Transaction
 
 T = TypeVar("T")
@@ -30,13 +29,13 @@ class AsyncTransaction(AsyncGroupMethods):
         self._thread = thread
         self.deliveries: list[Callable[[], Coroutine[Any, Any, None]]] = []
 
-    async def _read(self, operation: Callable[[Connection, *Given], T], *given: *Given) -> T:
+    async def _read(self, operation: Callable[[Any, *Given], T], *given: *Given) -> T:
         self._transaction.refuse_if_unusable()
         read = self._transaction._read  # noqa: SLF001 - another face of the same transaction
         job = Job(self._thread, lambda: read(operation, *given))
         return await job.result_or_end()
 
-    async def _write(self, operation: Callable[[Connection, *Given], T], *given: *Given) -> T:
+    async def _write(self, operation: Callable[[Any, *Given], T], *given: *Given) -> T:
         self._transaction.refuse_if_unusable()
         write = self._transaction._write  # noqa: SLF001
         job = Job(self._thread, lambda: write(operation, *given))

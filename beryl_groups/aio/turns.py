@@ -21,18 +21,16 @@ import threading
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar, TypeVarTuple
 
+from beryl_groups.calls import Call
 from beryl_groups.errors import Busy, Closed, GroupError
-from beryl_groups.sqlite.calls import Call
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
     from concurrent.futures import Future
 
-    from beryl_groups.sqlite.connections import Connection
-    from beryl_groups.sqlite.store import Store
+    from beryl_groups.engine import Engine
 
 T = TypeVar("T")
 Given = TypeVarTuple("Given")
@@ -92,16 +90,16 @@ class Turn:
 class Turns:
     """The writes of one handle, on the event loop that it was opened on."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, engine: Engine) -> None:
         self.thread = ThreadPoolExecutor(1, "beryl_groups-writes")
-        self._store = store
+        self._engine = engine
         self._loop = asyncio.get_running_loop()
         self._queue: deque[TaskCall[Any]] = deque()
         self._turn: Turn | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._closed = False
 
-    async def write(self, operation: Callable[[Connection, *Given], T], *given: *Given) -> T:
+    async def write(self, operation: Callable[[Any, *Given], T], *given: *Given) -> T:
         """Have an operation carried out, and return when it is committed."""
         call = self._enqueue(operation, given)
         try:
@@ -155,7 +153,7 @@ class Turns:
     def _enqueue(
         self, work: Callable[..., T] | None, arguments: tuple[Any, ...] = ()
     ) -> TaskCall[T]:
-        call = TaskCall(self._store.busy_timeout, work, arguments, self._loop)
+        call = TaskCall(self._engine.busy_timeout, work, arguments, self._loop)
         turn = self._turn
         if turn is not None and turn.owner is not None and turn.owner is call.task:
             raise GroupError(
@@ -174,7 +172,7 @@ class Turns:
                 call.notify()
             self._turn = None
         if self._closed:
-            self._refuse(self._queue, Closed(self._store.closed or ""))
+            self._refuse(self._queue, Closed(self._engine.closed or ""))
             self._queue.clear()
             if self._turn is None:
                 self.thread.shutdown(wait=False)
@@ -188,7 +186,7 @@ class Turns:
         self._timer = None
         by_transaction = self._turn is not None and self._turn.batch[0].work is None
         while self._queue and self._queue[0].time_left() <= 0:
-            self._queue.popleft().refuse(self._store.busy(by_transaction=by_transaction))
+            self._queue.popleft().refuse(self._engine.busy(by_transaction=by_transaction))
         self._go_on()
 
     def _next_turn(self) -> None:
@@ -226,10 +224,8 @@ class Turns:
     def _carry_out_together(self, batch: Sequence[TaskCall[Any]]) -> None:
         while batch:
             first = batch[0]
-            call: Call[None] = Call(first.time_left(), partial(_attempt_each, batch))
-            call.touched = {answer for each in batch for answer in each.touches()}
             try:
-                self._store.run(call)
+                self._engine.write_all(batch, first.time_left())
             except Busy as error:
                 first.begin()
                 first.answer(error)
@@ -247,9 +243,3 @@ class Turns:
             for each in batch:
                 self._carry_out_together([each])
             return
-
-
-def _attempt_each(batch: Sequence[TaskCall[Any]], connection: Connection) -> None:
-    for call in batch:
-        if call.begin():
-            call.attempt(connection)

@@ -17,7 +17,7 @@ from beryl_groups.lines import is_bare
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from beryl_groups.commandline.database import Visit
+    from beryl_groups.commandline.database import VisitedGroups
 
 _MOST_COMPLETIONS = 1000
 
@@ -34,7 +34,7 @@ def _file_names(
 
 
 def _names(
-    find: Callable[[Visit, str, str], Iterable[str]],
+    find: Callable[[VisitedGroups, str, str], Iterable[str]],
 ) -> Callable[[click.Context, click.Parameter, str], list[str]]:
     """Return a function for click, which gives no name rather than an error."""
 
@@ -42,8 +42,8 @@ def _names(
         # The shell would have done this; and a Path would spoil a URL.
         database = os.path.expandvars(os.path.expanduser(context.params.get("database") or ""))  # noqa: PTH111
         try:
-            with reading(database) as visit:
-                found = list(find(visit, context.params.get("group") or "", typed))
+            with reading(database) as groups:
+                found = list(find(groups, context.params.get("group") or "", typed))
         except GroupError:
             return []
         return [name for name in found if is_bare(name)]  # the shells take a name a line
@@ -51,16 +51,16 @@ def _names(
     return complete
 
 
-def _group_names(visit: Visit, _group: str, typed: str) -> list[str]:
-    return visit.list_groups(typed, limit=_MOST_COMPLETIONS)
+def _group_names(groups: VisitedGroups, _group: str, typed: str) -> list[str]:
+    return groups.list_groups(typed, limit=_MOST_COMPLETIONS)
 
 
-def _topics_of_all(visit: Visit, _group: str, typed: str) -> list[str]:
-    return visit.read(figures.list_topics, typed, _MOST_COMPLETIONS)
+def _topics_of_all(groups: VisitedGroups, _group: str, typed: str) -> list[str]:
+    return groups.read(figures.list_topics, typed, _MOST_COMPLETIONS)
 
 
-def _topics_of_the_group(visit: Visit, group: str, typed: str) -> list[str]:
-    return [topic for topic in sorted(visit.topics(group)) if topic.startswith(typed)]
+def _topics_of_the_group(groups: VisitedGroups, group: str, typed: str) -> list[str]:
+    return [topic for topic in sorted(groups.topics(group)) if topic.startswith(typed)]
 
 
 class _Text(click.types.StringParamType):

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from beryl_groups import figures, sqlite
+from beryl_groups import figures
 from beryl_groups.commandline import parameters
 from beryl_groups.commandline.database import reading
 from beryl_groups.commandline.output import Output
@@ -14,7 +14,7 @@ from beryl_groups.commandline.output import Output
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from beryl_groups.commandline.database import Visit
+    from beryl_groups.commandline.database import VisitedGroups
 
 _PAGE = 1000
 _LARGEST = 10
@@ -36,12 +36,14 @@ def list_groups(database: str, prefix: str, *, counts: bool, as_json: bool) -> N
     In code point order, one a line. With --counts a line is the name, a tab and the number of
     topics; in JSON it is {"group": NAME, "count": NUMBER}.
     """
-    with reading(database) as visit:
+    with reading(database) as groups:
         output = Output()
         if not counts:
-            output.names((name for page in _pages(visit, prefix) for name in page), as_json=as_json)
+            output.names(
+                (name for page in _pages(groups, prefix) for name in page), as_json=as_json
+            )
             return
-        rows = _counts(visit, prefix)
+        rows = _counts(groups, prefix)
         if as_json:
             output.array({"group": name, "count": number} for name, number in rows)
         else:
@@ -62,8 +64,8 @@ def topics(database: str, group: str, *, as_json: bool) -> None:
 
     In code point order, one a line.
     """
-    with reading(database) as visit:
-        Output().names(sorted(visit.topics(group)), as_json=as_json)
+    with reading(database) as groups:
+        Output().names(sorted(groups.topics(group)), as_json=as_json)
 
 
 @click.command(
@@ -78,8 +80,8 @@ def groups_of(database: str, topic: str, *, as_json: bool) -> None:
 
     In code point order, one a line.
     """
-    with reading(database) as visit:
-        Output().names(visit.groups_of(topic), as_json=as_json)
+    with reading(database) as groups:
+        Output().names(groups.groups_of(topic), as_json=as_json)
 
 
 @click.command(epilog=parameters.example("beryl-groups stats groups.db"))
@@ -94,17 +96,15 @@ def stats(database: str, *, as_json: bool) -> None:
     A topic that is in several groups is one topic and several memberships. The WAL holds what was
     written last and has not been moved into the file yet.
     """
-    with reading(database) as visit:
-        found = visit.read(figures.figures, _LARGEST)
-        file_bytes, wal_bytes = visit.location.sizes()
+    with reading(database) as groups:
+        found = groups.read(figures.figures, _LARGEST)
         numbers = {
             "groups": found.groups,
             "topics": found.topics,
             "memberships": found.memberships,
-            "file_bytes": file_bytes,
-            "wal_bytes": wal_bytes,
-            "revision": visit.revision,
-            "sqlite": sqlite.driver.sqlite_version,
+            **groups.visit.sizes(),
+            "revision": groups.visit.revision,
+            **groups.visit.software(),
         }
     output = Output()
     if as_json:
@@ -117,14 +117,14 @@ def stats(database: str, *, as_json: bool) -> None:
         output.write(f"largest\t{output.name(name)}\t{number}\n")
 
 
-def _pages(visit: Visit, prefix: str) -> Iterator[list[str]]:
+def _pages(groups: VisitedGroups, prefix: str) -> Iterator[list[str]]:
     """Give all names, some at a time: neither memory nor a moment of the file is held for long."""
     after = None
-    while page := visit.list_groups(prefix, after=after, limit=_PAGE):
+    while page := groups.list_groups(prefix, after=after, limit=_PAGE):
         yield page
         after = page[-1]
 
 
-def _counts(visit: Visit, prefix: str) -> Iterator[tuple[str, int]]:
-    for page in _pages(visit, prefix):
-        yield from visit.read(figures.numbers_of_topics, page[0], page[-1])
+def _counts(groups: VisitedGroups, prefix: str) -> Iterator[tuple[str, int]]:
+    for page in _pages(groups, prefix):
+        yield from groups.read(figures.numbers_of_topics, page[0], page[-1])

@@ -80,10 +80,10 @@ def broadcast(  # noqa: PLR0913 - one for each argument and option
     value = _payload(payload)
     left_out = with_standard_input(exclude)
     topics: list[str] = []
-    with reading(database) as visit:
+    with reading(database) as groups:
         # First all the topics: no connection to the database is held while a broker is slow, and
         # what fails on the way is ours to tell.
-        visit.broadcast(
+        groups.broadcast(
             lambda topic, _event, _payload: topics.append(topic),
             group,
             event,

@@ -29,7 +29,7 @@ def export(database: str) -> None:
     One group a line, {"group": "eng", "topics": ["room:a", "room:b"]}, groups and topics in code
     point order, in UTF-8, as of one moment: others may write meanwhile and wait for nothing.
     """
-    with reading(database) as visit:
+    with reading(database) as groups:
         output = Output("utf-8")
         done = 0
         # On one terminal the lines would run over the bar, and are progress enough.
@@ -41,7 +41,7 @@ def export(database: str) -> None:
                 done += 1
                 progress(done, number)
 
-            visit.read(figures.for_each_group, write)
+            groups.read(figures.for_each_group, write)
 
 
 @click.command("import", epilog=parameters.example("beryl-groups import groups.db groups.jsonl"))

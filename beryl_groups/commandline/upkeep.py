@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-import warnings
+from typing import TYPE_CHECKING
 
 import click
 
+from beryl_groups import revisions
 from beryl_groups.commandline import parameters
-from beryl_groups.commandline.database import Visit, bring_up_to_date, reading
+from beryl_groups.commandline.database import bring_up_to_date, reading
 from beryl_groups.commandline.input import STANDARD_INPUT
 from beryl_groups.commandline.output import Output
 from beryl_groups.commandline.progress import signs, steps
 from beryl_groups.lines import in_one_line
-from beryl_groups.sqlite import connections, copies, schema
+
+if TYPE_CHECKING:
+    from beryl_groups.engine import Visit
 
 
 @click.command(epilog=parameters.example("beryl-groups backup groups.db copy.db"))
@@ -24,8 +27,8 @@ def backup(database: str, file: str) -> None:
     Others may read and write meanwhile. The copy is of one moment, and has its name when it is
     whole and on disk. Nothing is ever overwritten.
     """
-    with reading(database, any_revision=True) as visit:
-        _back_up(visit, file)
+    with reading(database, any_revision=True) as groups:
+        _back_up(groups.visit, file)
 
 
 @click.command(epilog=parameters.example("beryl-groups check groups.db"))
@@ -39,9 +42,11 @@ def check(database: str, *, as_json: bool) -> int:
     gets a warning on standard error, which does not count; the extra beryl_groups[sqlite] brings
     one without it.
     """
-    with reading(database) as visit, signs("Checking") as visit.on_the_way:
-        problems = visit.read(copies.problems)
-    _warn_of_wal_reset_fault()
+    with reading(database) as groups, signs("Checking") as groups.visit.on_the_way:
+        problems = groups.visit.problems()
+        faults = list(groups.visit.known_faults())
+    for fault in faults:
+        click.echo(f"Warning: {in_one_line(fault)}", err=True)
     output = Output()
     if as_json:
         output.array(problems)
@@ -62,27 +67,18 @@ def upgrade(database: str, backup: str | None) -> None:
     It says from which revision to which. There is no way back: --backup keeps a copy of the
     file as it was.
     """
-    with reading(database, any_revision=True) as visit:
-        found = visit.revision
+    with reading(database, any_revision=True) as groups:
+        found, shown = groups.visit.revision, groups.visit.shown
         if backup is not None:
-            _back_up(visit, backup)
+            _back_up(groups.visit, backup)
     bring_up_to_date(database)
-    shown = visit.location.shown
-    if found == schema.HEAD:
-        click.echo(f"The database {shown!r} has the newest revision already, {schema.HEAD}.")
+    if found == revisions.HEAD:
+        click.echo(f"The database {shown!r} has the newest revision already, {revisions.HEAD}.")
     else:
         click.echo(
             f"The database {shown!r} has been upgraded from {found or 'an empty file'} to "
-            f"{schema.HEAD}."
+            f"{revisions.HEAD}."
         )
-
-
-def _warn_of_wal_reset_fault() -> None:
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always")
-        connections.warn_of_wal_reset_fault(stacklevel=1)
-    for warning in caught:
-        click.echo(f"Warning: {in_one_line(warning.message)}", err=True)
 
 
 def _back_up(visit: Visit, file: str) -> None:

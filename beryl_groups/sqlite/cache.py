@@ -26,9 +26,10 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from beryl_groups import sqlite
+from beryl_groups.engine import MISSING
 from beryl_groups.errors import GroupError
 from beryl_groups.sqlite import connections
 
@@ -42,8 +43,6 @@ Touched = tuple[Kind, tuple[Any, ...] | None]
 """The answer of an operation to these arguments, or, with None, all its answers."""
 
 MOST_BYTES = 32 * 2**20
-
-MISSING: Final = object()
 
 _DATA_VERSION = "PRAGMA data_version"
 _VERSIONS_OF_A_CONNECTION = 2**32

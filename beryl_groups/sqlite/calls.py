@@ -1,17 +1,16 @@
-"""A write that a thread asks for, and what comes of it; `commits` says who carries it out."""
+"""A write as it waits for its turn; `commits` says whose it is."""
 
 from __future__ import annotations
 
-import threading
 from threading import get_ident
-from time import monotonic
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from beryl_groups import operations
-from beryl_groups.errors import GroupError
+from beryl_groups.calls import Call
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    import threading
+    from collections.abc import Callable, Iterable, Sequence
 
     from beryl_groups.sqlite.cache import Touched
     from beryl_groups.sqlite.connections import Connection
@@ -19,60 +18,55 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
-class Call(Generic[T]):
-    """One write, from the moment it is asked for to its outcome."""
+class QueuedCall(Call[T]):
+    """A write of one thread: an operation, a batch of others' calls, or a transaction."""
 
     wake: threading.Lock | None = None
-    done = False
     left = False
-    error: Exception | None = None
-    result: Any = None
-    touched: Iterable[Touched] | None = None
-    """The answers that a transaction or a batch may change; else those of its operation."""
 
     def __init__(
-        self, busy_timeout: float, work: Callable[..., T] | None, arguments: tuple[Any, ...] = ()
+        self, wait: float, work: Callable[..., T] | None, arguments: tuple[Any, ...] = ()
     ) -> None:
-        self.work = work
-        self.arguments = arguments
-        self.deadline = monotonic() + busy_timeout
+        super().__init__(wait, work, arguments)
         self.thread = get_ident()
-
-    def attempt(self, connection: Connection) -> None:
-        """Do the work; it refuses before it has written anything, or it spoils the transaction."""
-        self.error = None
-        try:
-            if self.work is not None:
-                self.result = self.work(connection, *self.arguments)
-        except GroupError as refusal:
-            refusal.__context__ = None  # what the caller who leads is dealing with is no matter
-            self.error = refusal
-
-    def is_transaction(self) -> bool:
-        return self.work is None and self.touched is not None
 
     def touches(self) -> Iterable[Touched]:
         """Return which answers it may have changed."""
-        if self.work is None or self.touched is not None:
-            return self.touched or ()
-        return operations.touched(self.work, self.arguments)
-
-    def time_left(self) -> float:
-        return min(max(self.deadline - monotonic(), 0), threading.TIMEOUT_MAX)
-
-    def answer(self, error: Exception) -> None:
-        self.error, self.done = error, True
-
-    def outcome(self) -> Any:
-        """Return the result, or raise the error; it is forgotten here, or it would hold itself."""
-        if self.error is not None:
-            error, self.error = self.error, None
-            try:
-                raise error
-            finally:
-                del error
-        return self.result
+        return () if self.work is None else operations.touched(self.work, self.arguments)
 
     def signal(self) -> None:
         if self.wake is not None and self.wake.locked():
             self.wake.release()
+
+
+class TransactionCall(QueuedCall[None]):
+    """A transaction, whose work is done in its user's block."""
+
+    def __init__(self, wait: float, thread: int | None) -> None:
+        super().__init__(wait, None)
+        self.thread = thread or self.thread
+        self.touched: list[Touched] = []
+
+    def touches(self) -> Iterable[Touched]:
+        return self.touched
+
+
+class BatchCall(QueuedCall[None]):
+    """Calls that have waited elsewhere, carried out as one."""
+
+    def __init__(self, wait: float, calls: Sequence[Call[Any]]) -> None:
+        super().__init__(wait, self._attempt_each)
+        self._calls = calls
+
+    def touches(self) -> Iterable[Touched]:
+        return {
+            answer
+            for call in self._calls
+            if call.work is not None
+            for answer in operations.touched(call.work, call.arguments)
+        }
+
+    def _attempt_each(self, connection: Connection) -> None:
+        for call in self._calls:
+            if call.begin():
+                call.attempt(connection)

@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from beryl_groups import sqlite
 from beryl_groups.errors import Closed, GroupError, StorageFailed
-from beryl_groups.sqlite.calls import Call
+from beryl_groups.sqlite.calls import QueuedCall, TransactionCall
 from beryl_groups.sqlite.write_connection import WriteConnection
 
 if TYPE_CHECKING:
@@ -47,13 +47,13 @@ class Writer:
         self._connection = WriteConnection(connections, cache, wal)
         # Reentrant, for a signal handler or a finalizer may call in at any point.
         self._mutex = threading.RLock()
-        self._leader: Call[Any] | None = None
-        self._queue: deque[Call[Any]] = deque()
-        self._carried: list[Call[Any]] = []
-        self._committing: list[Call[Any]] = []
+        self._leader: QueuedCall[Any] | None = None
+        self._queue: deque[QueuedCall[Any]] = deque()
+        self._carried: list[QueuedCall[Any]] = []
+        self._committing: list[QueuedCall[Any]] = []
         self._closed: str | None = None
 
-    def run(self, call: Call[T]) -> T:
+    def run(self, call: QueuedCall[T]) -> T:
         """Do the call in a transaction that is committed when this returns."""
         try:
             try:
@@ -67,7 +67,7 @@ class Writer:
         return call.result if call.error is None else call.outcome()  # type: ignore[no-any-return]
 
     @contextmanager
-    def transaction(self, call: Call[None]) -> Iterator[Connection]:
+    def transaction(self, call: QueuedCall[None]) -> Iterator[Connection]:
         """Give the connection in a transaction that holds nobody else's call."""
         try:
             try:
@@ -90,7 +90,7 @@ class Writer:
     @contextmanager
     def paused(self) -> Iterator[None]:
         """Hold the lead with no connection open; after a close nobody else can take it."""
-        call: Call[None] = Call(self._connections.busy_timeout, None)
+        call: QueuedCall[None] = QueuedCall(self._connections.busy_timeout, None)
         with self._mutex:
             self._refuse_beside_own()
         if self._closed is not None:
@@ -108,7 +108,7 @@ class Writer:
             if not call.left:
                 self._leave(call)
 
-    def _wait_for_the_last(self, call: Call[None]) -> None:
+    def _wait_for_the_last(self, call: QueuedCall[None]) -> None:
         while self._leader is not None:
             if not call.time_left():
                 raise self._connections.busy()
@@ -135,7 +135,7 @@ class Writer:
         self._queue.clear()
         self._carried = []
 
-    def _lead(self, call: Call[Any]) -> bool:
+    def _lead(self, call: QueuedCall[Any]) -> bool:
         """Wait for the lead and return True, or False where another has carried the call out."""
         with self._mutex:
             if self._closed is not None:
@@ -160,7 +160,7 @@ class Writer:
                     return True
                 if waiting and not in_time:
                     leader = self._leader
-                    by_transaction = leader is not None and leader.is_transaction()
+                    by_transaction = isinstance(leader, TransactionCall)
                     raise self._connections.busy(by_transaction=by_transaction)
                 # A call that a leader carries has its answer when that leader's commit ends.
                 wait = call.time_left() if waiting else -1
@@ -179,13 +179,13 @@ class Writer:
                 "for that: have the handler leave the write to another thread."
             )
 
-    def _lead_alone(self, call: Call[Any]) -> None:
+    def _lead_alone(self, call: QueuedCall[Any]) -> None:
         """Wait for the lead of a call that nobody else can carry out."""
         if not self._lead(call):
             call.outcome()
             raise Closed("The handle has been closed.")
 
-    def _carry_out(self, call: Call[Any]) -> None:
+    def _carry_out(self, call: QueuedCall[Any]) -> None:
         """Do the call and all that wait, together; or alone, where one spoils it for the others."""
         try:
             connection = self._connection.begin(call.deadline)
@@ -204,7 +204,7 @@ class Writer:
         for each in (call, *self._carried):
             self._carry_out_alone(each)
 
-    def _carry_out_alone(self, call: Call[Any]) -> None:
+    def _carry_out_alone(self, call: QueuedCall[Any]) -> None:
         try:
             connection = self._connection.begin(call.deadline)
             call.attempt(connection)
@@ -214,7 +214,7 @@ class Writer:
         else:
             self._commit_all(connection, [call])
 
-    def _commit_all(self, connection: Connection, batch: list[Call[Any]]) -> None:
+    def _commit_all(self, connection: Connection, batch: list[QueuedCall[Any]]) -> None:
         try:
             self._commit(connection, batch)
         except sqlite.Errors as error:
@@ -230,7 +230,7 @@ class Writer:
                 self._carried.append(self._queue[0])
                 self._queue.popleft()
 
-    def _commit(self, connection: Connection, batch: list[Call[Any]]) -> None:
+    def _commit(self, connection: Connection, batch: list[QueuedCall[Any]]) -> None:
         if connection is not self._connection.current:
             raise Closed(self._closed or "The connection is gone.")
         self._committing = batch
@@ -252,7 +252,7 @@ class Writer:
         except sqlite.Errors as error:
             raise self._connections.translated(error) from error
 
-    def _leave(self, call: Call[Any]) -> None:
+    def _leave(self, call: QueuedCall[Any]) -> None:
         """Give up the lead, or the place in the queue."""
         if call.left:
             return

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-import warnings
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Literal, TypeVar
 
@@ -177,8 +176,11 @@ def take_back_commit(connection: Connection, busy_timeout: float) -> None:
 
 
 @contextmanager
-def watched(connection: Connection, look_up: Callable[[], None]) -> Iterator[None]:
+def watched(connection: Connection, look_up: Callable[[], None] | None) -> Iterator[None]:
     """Call `look_up` now and then while a long statement runs; an interrupt ends the block."""
+    if look_up is None:
+        yield
+        return
     connection.set_progress_handler(look_up, _STEPS_BETWEEN_LOOKS)
     try:
         yield
@@ -245,15 +247,16 @@ def is_busy(error: Error) -> bool:
     return primary_code(error) == driver.SQLITE_BUSY
 
 
-def warn_of_wal_reset_fault(stacklevel: int) -> None:
-    """Warn where the SQLite beneath has the WAL-reset fault (https://www.sqlite.org/wal.html)."""
+def known_faults() -> Iterator[Warning]:
+    """Give a warning where the SQLite beneath has the WAL-reset fault.
+
+    See https://www.sqlite.org/wal.html.
+    """
     if _has_wal_reset_fault(driver.sqlite_version_info):
-        warnings.warn(
+        yield WalResetWarning(
             f"SQLite {driver.sqlite_version} has a fault that can, in a rare race of two "
             "connections, damage a database in WAL mode; 3.51.3 mends it. The extra "
-            "beryl_groups[sqlite] brings a newer SQLite.",
-            WalResetWarning,
-            stacklevel=stacklevel + 1,
+            "beryl_groups[sqlite] brings a newer SQLite."
         )
 
 

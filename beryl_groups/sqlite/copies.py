@@ -11,6 +11,7 @@ from beryl_groups import sqlite
 from beryl_groups.errors import InvalidName, StorageFailed
 from beryl_groups.lines import in_one_line
 from beryl_groups.names import check_name
+from beryl_groups.sqlite import connections
 from beryl_groups.sqlite import errors as sqlite_errors
 from beryl_groups.sqlite.location import absolute, create_for_owner, opened, sync_folder
 
@@ -33,8 +34,13 @@ _NAMES = """
 """
 
 
-def problems(connection: Connection) -> list[str]:
+def problems(connection: Connection, on_the_way: Callable[[], None] | None = None) -> list[str]:
     """Return a sentence for each thing that is wrong with the database."""
+    with connections.watched(connection, on_the_way):
+        return _problems(connection)
+
+
+def _problems(connection: Connection) -> list[str]:
     found: list[str] = []
     connection.execute("BEGIN")
     try:

@@ -18,7 +18,7 @@ from sqlalchemy import create_engine, event
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import NullPool
 
-from beryl_groups import sqlite
+from beryl_groups import revisions, sqlite
 from beryl_groups.errors import StartFailed
 from beryl_groups.sqlite import connections, recovery, tampering
 
@@ -29,9 +29,6 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection as CoreConnection
 
     from beryl_groups.sqlite.location import Location
-
-REVISIONS = ("0001",)
-HEAD = REVISIONS[-1]
 
 SCRIPTS = "beryl_groups.migrations"
 
@@ -96,10 +93,10 @@ def revision(connection: connections.Connection, location: Location) -> str | No
     except sqlite.Errors as error:
         raise StartFailed(location.shown, f"its revision cannot be read: {error}") from error
     shown = ", ".join(str(each)[:32] for each in found) or "none"
-    if len(found) != 1 or found[0] not in REVISIONS:
+    if len(found) != 1 or found[0] not in revisions.REVISIONS:
         reason = (
             f"its schema has the revision {shown}, and this version of beryl_groups knows "
-            f"{HEAD} at the most: upgrade the package"
+            f"{revisions.HEAD} at the most: upgrade the package"
         )
         raise StartFailed(location.shown, reason)
     tampering.refuse_altered(connection, tables, found[0], location)
@@ -133,7 +130,7 @@ def upgrade(location: Location, busy_timeout: float) -> None:
     """Bring the file to the newest revision in one transaction, alone."""
     with _alembic, connect_to_upgrade(location, busy_timeout) as connection:
         found = revision(_driver(connection), location)
-        if found != HEAD:
+        if found != revisions.HEAD:
             _run(connection, location, found)
 
 
@@ -172,13 +169,15 @@ def _run(core: CoreConnection, location: Location, found: str | None) -> None:
         config.attributes["connection"] = core
         with _scripts() as folder:
             config.set_main_option("script_location", str(folder).replace("%", "%%"))
-            command.upgrade(config, HEAD)
+            command.upgrade(config, revisions.HEAD)
         # Those that an edit with foreign keys off has left are no fault of the migration.
         if (orphans := _orphans(core) - orphans_before) > 0:
             raise ValueError(f"{orphans} rows would refer to nothing")
     except Exception as error:
         cause = error.orig if isinstance(error, DBAPIError) else error
-        reason = f"the migration from {found or 'an empty file'} to {HEAD} failed: {cause}"
+        reason = (
+            f"the migration from {found or 'an empty file'} to {revisions.HEAD} failed: {cause}"
+        )
         raise StartFailed(location.shown, reason) from error
 
 

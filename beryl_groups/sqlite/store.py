@@ -7,26 +7,28 @@ import time
 import weakref
 from collections import deque
 from contextlib import ExitStack, contextmanager, suppress
-from typing import TYPE_CHECKING, TypeVar, TypeVarTuple, cast
+from typing import TYPE_CHECKING, Any, TypeVar, TypeVarTuple, cast
 
 from sqlalchemy import create_engine
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import NullPool
 
-from beryl_groups import sqlite
+from beryl_groups import revisions, sqlite
+from beryl_groups.engine import MISSING
 from beryl_groups.errors import Busy, Closed, GroupError, StartFailed, StorageFailed
-from beryl_groups.sqlite import connections, fork, schema
+from beryl_groups.sqlite import connections, copies, fork, schema
 from beryl_groups.sqlite import errors as sqlite_errors
-from beryl_groups.sqlite.cache import MISSING, Cache
-from beryl_groups.sqlite.calls import Call
+from beryl_groups.sqlite.cache import Cache
+from beryl_groups.sqlite.calls import BatchCall, QueuedCall, TransactionCall
 from beryl_groups.sqlite.commits import Writer
+from beryl_groups.sqlite.session import WriteSession
 from beryl_groups.sqlite.wal import Wal
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
-    from contextlib import AbstractContextManager
+    import os
+    from collections.abc import Callable, Iterator, Sequence
 
-    from beryl_groups.sqlite.cache import Touched
+    from beryl_groups.calls import Call
     from beryl_groups.sqlite.connections import Connection, Synchronous
     from beryl_groups.sqlite.location import Location
 
@@ -45,9 +47,9 @@ class Store:
         self.closed: str | None = None
         self.abandoned = False
         self.cache = Cache(self)
+        self.find = self.cache.find
+        self.find_at_once = self.cache.find_at_once
         self._writer = Writer(self, self.cache, Wal(location))
-        self.run = self._writer.run
-        """Carry out a call that may have waited elsewhere, and return when it is committed."""
         self._engine = create_engine(
             "sqlite://",
             module=sqlite.driver,
@@ -62,6 +64,10 @@ class Store:
         self._opening = threading.RLock()
         self._file: tuple[int, int] | None = None
         fork.watch(self)
+
+    @property
+    def shown(self) -> str:
+        return self.location.shown
 
     def open(self) -> None:
         """Make the file where there is none and bring it up to date, or raise `StartFailed`."""
@@ -89,7 +95,7 @@ class Store:
         try:
             found = schema.read_revision(connection, location)
             read_only = isinstance(connection, connections.ReadOnlyConnection)
-            current = found == schema.HEAD and (read_only or connections.is_wal(connection))
+            current = found == revisions.HEAD and (read_only or connections.is_wal(connection))
         finally:
             if current:
                 self._give_back(connection)
@@ -100,7 +106,7 @@ class Store:
         if read_only:
             raise StartFailed(
                 location.shown,
-                f"its schema has to be brought from {found or 'nothing'} to {schema.HEAD}, "
+                f"its schema has to be brought from {found or 'nothing'} to {revisions.HEAD}, "
                 "and it may only be read",
             )
         schema.upgrade(location, busy_timeout)
@@ -137,17 +143,32 @@ class Store:
         self._give_back(connection)
         return result
 
-    def transaction(
-        self, touched: Iterable[Touched], call: Call[None] | None = None
-    ) -> AbstractContextManager[Connection]:
-        """Give a connection in a write transaction that ends with the block.
+    def write(self, operation: Callable[[Connection, *Given], T], *given: *Given) -> T:
+        return self._writer.run(QueuedCall(self.busy_timeout, operation, given))
 
-        It is of this thread's, or of a call that has waited elsewhere.
-        """
-        if call is None:
-            call = Call(self.busy_timeout, None)
-        call.touched = touched
-        return self._writer.transaction(call)
+    def write_all(self, calls: Sequence[Call[Any]], wait: float) -> None:
+        self._writer.run(BatchCall(wait, calls))
+
+    @contextmanager
+    def transaction(
+        self, wait: float | None = None, thread: int | None = None
+    ) -> Iterator[WriteSession]:
+        call = TransactionCall(self.busy_timeout if wait is None else wait, thread)
+        with self._writer.transaction(call) as connection:
+            yield WriteSession(connection, call.touched, self.translated)
+
+    def backup(
+        self,
+        path: str | os.PathLike[str],
+        progress: Callable[[int, int, int], None] | None = None,
+    ) -> None:
+        copies.backup(self, path, progress)
+
+    def problems(self, on_the_way: Callable[[], None] | None = None) -> list[str]:
+        return self.read_file(copies.problems, on_the_way)
+
+    def known_faults(self) -> Iterator[Warning]:
+        return connections.known_faults()
 
     def refuse_if_closed(self) -> None:
         if self.closed is not None:

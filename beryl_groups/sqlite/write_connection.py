@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from beryl_groups.sqlite.cache import Cache
-    from beryl_groups.sqlite.calls import Call
+    from beryl_groups.sqlite.calls import QueuedCall
     from beryl_groups.sqlite.connections import Connection
     from beryl_groups.sqlite.wal import Wal
 
@@ -67,7 +67,7 @@ class WriteConnection:
         self._cache.after_rollback()
         connections.take_back_commit(connection, self._connections.busy_timeout)
 
-    def tell(self, connection: Connection, calls: Iterable[Call[Any]]) -> None:
+    def tell(self, connection: Connection, calls: Iterable[QueuedCall[Any]]) -> None:
         """Do what has to come after the commit of these calls."""
         if self._cache.committing:
             self._cache.after_commit(

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.processes import PATIENCE
+from tests.sqlite.store import store
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Generator
@@ -61,7 +62,7 @@ def queued(groups: AsyncGroups) -> int:
 
 def carried_out(groups: AsyncGroups) -> bool:
     """Tell whether the thread has begun with a turn, and may wait for another process now."""
-    return groups._store._writer._leader is not None
+    return store(groups)._writer._leader is not None
 
 
 async def outcomes(*tasks: asyncio.Task[Any]) -> list[type[BaseException] | None]:

@@ -14,6 +14,7 @@ import beryl_groups
 from beryl_groups import aio
 from tests.aio import loops
 from tests.processes import PATIENCE
+from tests.sqlite.store import store
 from tests.sqlite.wal import commits
 
 if TYPE_CHECKING:
@@ -101,14 +102,14 @@ def test_a_call_that_is_being_carried_out_is_finished_first(path: Path, run: Run
         async with aio.start(path, busy_timeout=PATIENCE) as groups:
             await groups.create("group")
             begun, let_go = threading.Event(), threading.Event()
-            before_commit = groups._store.cache.before_commit
+            before_commit = store(groups).cache.before_commit
 
             def wait(writer: connections.Connection) -> None:
                 begun.set()
                 assert let_go.wait(PATIENCE)
                 before_commit(writer)
 
-            groups._store.cache.before_commit = wait  # type: ignore[method-assign]
+            store(groups).cache.before_commit = wait  # type: ignore[method-assign]
             tasks = [asyncio.create_task(groups.add("group", f"{n}")) for n in range(2)]
             await loops.until(begun.is_set)
             for _ in range(3):

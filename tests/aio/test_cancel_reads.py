@@ -11,6 +11,7 @@ import beryl_groups
 from beryl_groups import StartFailed, aio
 from tests.aio import loops
 from tests.processes import PATIENCE, in_thread, open_files, wait_until
+from tests.sqlite.store import store
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -27,7 +28,7 @@ def test_a_read_is_left_at_once(path: Path, run: Run) -> None:
             held, let_go = threading.Event(), threading.Event()
 
             def hold() -> None:
-                with groups._store.cache._lock:
+                with store(groups).cache._lock:
                     held.set()
                     assert let_go.wait(PATIENCE)
 

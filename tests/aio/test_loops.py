@@ -14,6 +14,7 @@ import beryl_groups
 from beryl_groups import Closed, aio, sqlite
 from tests.aio import loops
 from tests.processes import PATIENCE, in_thread, together
+from tests.sqlite.store import store
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -117,7 +118,7 @@ def test_a_read_does_not_wait_where_a_thread_is_at_work_in_the_cache(path: Path)
             held, let_go = threading.Event(), threading.Event()
 
             def hold() -> None:
-                with groups._store.cache._lock:
+                with store(groups).cache._lock:
                     held.set()
                     assert let_go.wait(PATIENCE)
 

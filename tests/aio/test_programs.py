@@ -39,7 +39,7 @@ async def main():
     groups = await aio.start(":memory:")
     await groups.create("group")
     await groups.topics("group")
-    print(groups._store.location.path)
+    print(groups._engine.location.path)
 
 asyncio.run(main())
 """

@@ -10,6 +10,7 @@ import pytest
 import beryl_groups
 from beryl_groups import AlreadyExists, Closed, NotFound, StorageFailed, aio
 from tests.processes import PATIENCE, shell
+from tests.sqlite.store import store
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -213,9 +214,9 @@ def test_a_transaction_waits_for_a_fork_of_its_loops_thread(path: Path) -> None:
                 async with groups.transaction() as transaction:
                     await transaction.add("team", "c")
 
-            with groups._store.paused():
+            with store(groups).paused():
                 adding = asyncio.create_task(add())
-                while not groups._store._writer._queue:
+                while not store(groups)._writer._queue:
                     await asyncio.sleep(0.001)
                     assert not adding.done()
             await adding

@@ -13,6 +13,7 @@ from beryl_groups import GroupError, aio
 from tests.aio import loops
 from tests.aio.test_transaction import make_team
 from tests.processes import PATIENCE, in_thread, together
+from tests.sqlite.store import store
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -175,7 +176,7 @@ def test_transactions_of_threads_wait_for_those_of_tasks(path: Path) -> None:
                 async with groups.transaction() as transaction:
                     await transaction.add("team", "c")
                     writing = in_thread(lambda: plain.add("team", "d"))
-                    await loops.until(lambda: plain._store._writer._leader is not None)
+                    await loops.until(lambda: store(plain)._writer._leader is not None)
                     assert not writing.done()
                 await asyncio.wrap_future(writing)
             assert await groups.topics("team") == set("abcd")

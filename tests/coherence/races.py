@@ -6,8 +6,9 @@ import random
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from beryl_groups.engine import MISSING
 from beryl_groups.sqlite import connections
-from beryl_groups.sqlite.cache import MISSING, MOST_BYTES, Cache
+from beryl_groups.sqlite.cache import MOST_BYTES, Cache
 from beryl_groups.sqlite.location import Location
 
 if TYPE_CHECKING:

@@ -19,6 +19,7 @@ from tests import processes
 from tests.coherence.actors import EVERY, GROUPS, Actor, Board, Changes, Log, now
 from tests.coherence.history import History
 from tests.coherence.variants import VARIANTS
+from tests.sqlite.store import store
 
 if TYPE_CHECKING:
     from multiprocessing.synchronize import Barrier
@@ -112,7 +113,7 @@ def work(plan: Plan, index: int, path: Path, board: Board, start: Barrier) -> No
             handle = stack.enter_context(
                 beryl_groups.start(path, busy_timeout=_PATIENCE, synchronous="normal")
             )
-            handle._store.cache._most_bytes_of_a_generation = most_bytes // 2
+            store(handle).cache._most_bytes_of_a_generation = most_bytes // 2
             for thread in range(plan.threads):
                 name = f"process {index}, handle {number}, thread {thread}"
                 actors.append(Actor(handle, board, name, f"{plan.seed}, {name}"))
@@ -137,7 +138,7 @@ def _reconnect(handle: Groups, choice: random.Random, until: int) -> None:
     pause = threading.Event()
     while now() < until:
         for _ in range(choice.choice((1, 1, 5))):
-            with handle._store.paused():
+            with store(handle).paused():
                 pass
             pause.wait(choice.random() / 500)
         pause.wait(choice.random() / 4)

@@ -10,10 +10,12 @@ import random
 import time
 from typing import TYPE_CHECKING, Any
 
+from beryl_groups.engine import MISSING
 from beryl_groups.sqlite import cache
-from beryl_groups.sqlite.cache import MISSING, Cache
+from beryl_groups.sqlite.cache import Cache
 from beryl_groups.sqlite.store import Store
 from beryl_groups.transaction import Transaction
+from tests.sqlite.store import store
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -73,7 +75,7 @@ def keeps_what_a_transaction_reads() -> None:
 
     def read(self: Transaction, operation: Callable[..., Any], *args: Any) -> Any:
         answer = sound(self, operation, *args)
-        known = self._store.cache
+        known = store(self).cache
         known.keep(operation, args, answer, known.version())
         return answer
 

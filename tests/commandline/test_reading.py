@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 import beryl_groups
-from beryl_groups import GroupError, StorageFailed
+from beryl_groups import GroupError, StorageFailed, revisions
 from beryl_groups.commandline.database import reading
-from beryl_groups.sqlite import schema
 from tests.commandline.running import Done, call, filled, refusal, run
 from tests.processes import PATIENCE, context, finish, start
 from tests.sqlite.opening import (
@@ -215,7 +214,7 @@ def test_a_newer_schema_is_refused(name: str, team: Path) -> None:
     sentence = refusal(command, team, *rest)
 
     assert "9999" in sentence
-    assert schema.HEAD in sentence
+    assert revisions.HEAD in sentence
     assert everything(team.parent) == before
 
 

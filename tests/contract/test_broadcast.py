@@ -9,6 +9,7 @@ import pytest
 
 import beryl_groups
 from beryl_groups import Closed, Groups
+from tests.sqlite.store import connection
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -238,9 +239,9 @@ def test_nothing_is_delivered_for_a_transaction_that_could_not_commit(
         transaction.create("half")
         transaction.broadcast(inbox, "design", "e", None)
         # A commit that finds a broken reference fails, as one on a full disk does.
-        connection = transaction._connection
-        connection.execute("PRAGMA defer_foreign_keys = ON")
-        connection.execute("INSERT INTO group_topics VALUES (-1, 'nobody')")
+        beneath = connection(transaction)
+        beneath.execute("PRAGMA defer_foreign_keys = ON")
+        beneath.execute("INSERT INTO group_topics VALUES (-1, 'nobody')")
     assert inbox.events == []
     assert "half" not in team
     team.create("half")

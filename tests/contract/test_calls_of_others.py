@@ -14,6 +14,7 @@ from beryl_groups import Busy, Closed, GroupError, Groups, NotFound
 from beryl_groups.sqlite.cache import Cache
 from tests.contract.test_fork_transaction import transaction_in_another_thread
 from tests.processes import PATIENCE, handled, in_thread, wait_until, wait_until_asleep
+from tests.sqlite.store import store
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 
 
 def wait_for_queue(groups: Groups, length: int) -> None:
-    wait_until(lambda: len(groups._store._writer._queue) == length)
+    wait_until(lambda: len(store(groups)._writer._queue) == length)
 
 
 def test_a_call_on_a_transaction_that_is_over_leaves_no_answer_stale(
@@ -86,7 +87,7 @@ def test_a_call_whose_thread_has_gone_is_led_by_nobody(
     before_commit = Cache.before_commit
     with beryl_groups.start(path, busy_timeout=PATIENCE) as groups:
         groups.create("team")
-        writer = groups._store._writer
+        writer = store(groups)._writer
 
         def fail_when_the_carried_has_gone(self: Cache, connection: connections.Connection) -> None:
             if not writer._carried:
@@ -150,7 +151,7 @@ def test_a_writer_that_waits_for_a_fork_is_not_told_of_a_transaction(path: Path)
     """Only where a transaction of the handle holds the file does the sentence say so."""
     with beryl_groups.start(path, busy_timeout=0.05) as groups:
         groups.create("team")
-        with groups._store.paused():
+        with store(groups).paused():
             waiting = in_thread(lambda: groups.add("team", "room"))
             with pytest.raises(Busy, match=r"^Another writer"):
                 waiting.result(PATIENCE)

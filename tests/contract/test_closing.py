@@ -26,6 +26,7 @@ from tests.processes import (
     together,
     wait_until,
 )
+from tests.sqlite.store import store
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -119,7 +120,7 @@ def test_many_starts_and_closes_leak_nothing(path: Path, in_memory: bool) -> Non
 
 
 def folder_in_memory(groups: Groups) -> Path:
-    return Path(groups._store.location.path).parent
+    return Path(store(groups).location.path).parent
 
 
 def test_a_database_in_memory_goes_with_its_handle() -> None:
@@ -190,7 +191,7 @@ def test_a_close_refuses_those_that_wait(path: Path) -> None:
         with groups.transaction() as transaction:
             transaction.add("group", "before")
             waiting = [in_thread(partial(call, groups)) for call in (add_often, transact)]
-            wait_until(lambda: len(groups._store._writer._queue) == 2)
+            wait_until(lambda: len(store(groups)._writer._queue) == 2)
             groups.close()
             for each in waiting:
                 assert isinstance(each.exception(PATIENCE), Closed)
@@ -254,7 +255,7 @@ def test_a_forgotten_handle_closes_where_warnings_are_errors(path: Path, in_memo
     """So it does where a filter turns the warning into an error."""
     groups = beryl_groups.start(":memory:" if in_memory else path)
     make_group(groups)
-    database = Path(groups._store.location.path)
+    database = Path(store(groups).location.path)
     with warnings.catch_warnings():
         warnings.simplefilter("error", ResourceWarning)
         del groups
@@ -277,7 +278,7 @@ import beryl_groups
 def keeps_the_names_of_this_program_until_nothing_can_be_imported(): ...
 groups = beryl_groups.start(":memory:")
 groups.create("group")
-print(groups._store.location.path)
+print(groups._engine.location.path)
 """
 
 

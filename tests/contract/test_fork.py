@@ -17,6 +17,7 @@ import pytest
 import beryl_groups
 from beryl_groups import GroupError
 from tests.processes import PATIENCE, Fork, in_thread, wait_until
+from tests.sqlite.store import store
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -100,7 +101,7 @@ def test_a_child_is_refused_the_handle_while_others_wait(path: Path) -> None:
         held = threading.Event()
 
         def queued(number: int) -> bool:
-            return len(groups._store._writer._queue) == number
+            return len(store(groups)._writer._queue) == number
 
         def hold() -> None:
             with groups.transaction():

@@ -10,6 +10,7 @@ import pytest
 
 import beryl_groups
 from tests.processes import PATIENCE, Fork, in_thread, wait_until
+from tests.sqlite.store import store
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -40,7 +41,7 @@ def test_a_fork_waits_for_the_last_transaction_of_a_closed_handle(path: Path) ->
         assert begun.wait(PATIENCE)
         closed.close()
         adding = in_thread(lambda: other.add("group", "other"))
-        wait_until(lambda: other._store._writer._leader is not None)
+        wait_until(lambda: store(other)._writer._leader is not None)
         threading.Timer(0.05, let_go.set).start()
 
         child = Fork(lambda: beryl_groups.start(path).close())

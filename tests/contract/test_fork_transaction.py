@@ -19,6 +19,7 @@ import beryl_groups
 from beryl_groups import Closed, GroupError, StartFailed
 from tests.contract.test_fork import CALLS, CALLS_OF_A_HANDLE, make_group, refusals
 from tests.processes import PATIENCE, Fork, finish, gather, handled, in_thread, together, wait_until
+from tests.sqlite.store import store
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -226,7 +227,7 @@ def test_a_fork_interrupted_as_it_waits_harms_nothing(path: Path) -> None:
             return interrupted.is_set()
 
         def interrupt_the_wait() -> None:
-            wait_until(lambda: len(groups._store._writer._queue) == 1)
+            wait_until(lambda: len(store(groups)._writer._queue) == 1)
             wait_until(interrupt)
 
         with handled(signal.SIGINT, be_interrupted), transaction_in_another_thread(groups):

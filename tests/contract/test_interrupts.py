@@ -17,6 +17,7 @@ from beryl_groups import Closed
 from beryl_groups.sqlite.location import create_for_owner
 from tests.contract.interrupter import Interrupter, at_steps
 from tests.processes import PATIENCE, gather, in_thread, open_files, wait_until
+from tests.sqlite.store import store
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -85,7 +86,7 @@ def interrupt_those_that_wait(path: Path) -> int:
     """Interrupt a call that has waited for its turn, with another waiting behind it."""
 
     def queued(number: int) -> bool:
-        return over.is_set() or len(groups._store._writer._queue) >= number
+        return over.is_set() or len(store(groups)._writer._queue) >= number
 
     def hold() -> None:
         with groups.transaction():

@@ -13,6 +13,7 @@ import pytest
 import beryl_groups
 from beryl_groups import AlreadyExists, Closed, GroupError, NotFound, StorageFailed
 from tests.processes import gather, in_thread, open_files
+from tests.sqlite.store import store
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -65,13 +66,13 @@ def forget_a_transaction(groups: Groups) -> None:
 
 
 def be_too_late(groups: Groups) -> None:
-    path = groups._store.location.path
+    path = store(groups).location.path
     with beryl_groups.start(path, busy_timeout=0) as other, groups.transaction():
         other.add("group", "a")
 
 
 def use_a_closed_one(groups: Groups) -> None:
-    other = beryl_groups.start(groups._store.location.path)
+    other = beryl_groups.start(store(groups).location.path)
     other.topics("group")
     other.close()
     other.topics("group")

@@ -12,6 +12,7 @@ import beryl_groups
 from beryl_groups import AlreadyExists, Closed, GroupError, Groups, NotFound, StorageFailed
 from tests import processes
 from tests.processes import PATIENCE
+from tests.sqlite.store import connection
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -166,7 +167,7 @@ def test_a_refused_call_spoils_nothing(groups: Groups) -> None:
 def test_a_call_that_failed_half_way_spoils_the_transaction(groups: Groups) -> None:
     """A storage failure inside cannot be caught and committed around: nothing lands."""
     with groups.transaction() as transaction:
-        transaction._connection.execute(
+        connection(transaction).execute(
             "CREATE TRIGGER stop BEFORE INSERT ON group_topics WHEN new.topic = 'stop' "
             "BEGIN SELECT RAISE(FAIL, 'stopped'); END"
         )

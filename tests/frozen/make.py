@@ -9,7 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import beryl_groups
-from beryl_groups.sqlite import schema
+from beryl_groups import revisions
 
 FOLDER = Path(__file__).parent
 
@@ -43,4 +43,4 @@ def make(path: Path) -> None:
 
 
 if __name__ == "__main__":
-    make(FOLDER / f"{schema.HEAD}.db")
+    make(FOLDER / f"{revisions.HEAD}.db")

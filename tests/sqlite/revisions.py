@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from beryl_groups import revisions
 from beryl_groups.sqlite import schema
 
 if TYPE_CHECKING:
@@ -44,7 +45,7 @@ def with_next(folder: Path, upgrade: str) -> Path:
     with resources.as_file(resources.files("beryl_groups.migrations")) as released:
         shutil.copytree(released, package, ignore=shutil.ignore_patterns("__pycache__"))
     body = textwrap.indent(textwrap.dedent(upgrade).strip(), "    ")
-    text = _REVISION.format(revision=NEXT, down_revision=schema.HEAD, upgrade=body)
+    text = _REVISION.format(revision=NEXT, down_revision=revisions.HEAD, upgrade=body)
     (package / "versions" / f"{NEXT}_next.py").write_text(text)
     return package
 
@@ -58,7 +59,7 @@ def installed(package: Path | None) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.syspath_prepend(package.parent)
         patch.setattr(schema, "SCRIPTS", package.name)
-        patch.setattr(schema, "REVISIONS", (*schema.REVISIONS, NEXT))
-        patch.setattr(schema, "HEAD", NEXT)
+        patch.setattr(revisions, "REVISIONS", (*revisions.REVISIONS, NEXT))
+        patch.setattr(revisions, "HEAD", NEXT)
         yield
     sys.modules.pop(package.name, None)

@@ -14,6 +14,7 @@ import beryl_groups
 from beryl_groups import Closed, Groups
 from beryl_groups.sqlite import connections
 from tests import processes
+from tests.sqlite.store import store
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -235,7 +236,7 @@ def fork_during_a_transaction_and_a_look(path: Path) -> None:
         looking, forked = threading.Event(), threading.Event()
 
         def look() -> None:
-            with groups.transaction(), groups._store.cache._lock:
+            with groups.transaction(), store(groups).cache._lock:
                 looking.set()
                 forked.wait()
 

@@ -18,6 +18,7 @@ from beryl_groups import Groups, StorageFailed, sqlite
 from beryl_groups.sqlite import connections
 from beryl_groups.sqlite.cache import Cache
 from tests import processes
+from tests.sqlite.store import connection, store
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -82,7 +83,7 @@ def test_memory_stays_below_the_bound(answer: Callable[[int], Answer]) -> None:
 @pytest.fixture
 def small(groups: Groups) -> Groups:
     """A handle whose cache holds a few answers of 100 topics each."""
-    groups._store.cache._most_bytes_of_a_generation = 100_000
+    store(groups).cache._most_bytes_of_a_generation = 100_000
     with groups.transaction() as transaction:
         for number in range(20):
             transaction.create(f"group {number}")
@@ -153,7 +154,7 @@ def test_the_cache_goes_on_after_storage_failed(groups: Groups) -> None:
     groups.add("team", "one")
     assert is_kept(groups, "team")
     with groups.transaction() as transaction:
-        transaction._connection.execute("PRAGMA max_page_count = 1").fetchall()
+        connection(transaction).execute("PRAGMA max_page_count = 1").fetchall()
     with pytest.raises(StorageFailed, match="full"):
         groups.add("team", *names(0, 10_000))
     assert groups.topics("team") == {"one"}
@@ -166,7 +167,7 @@ def test_no_look_at_the_version_is_no_answer(groups: Groups, path: Path) -> None
     """Where the cache's own connection fails, the file is read, and a new connection opened."""
     groups.create("team")
     assert is_kept(groups, "team")
-    connection = groups._store.cache._connection
+    connection = store(groups).cache._connection
     assert connection is not None
     connection.close()
     with beryl_groups.start(path) as other:
@@ -202,7 +203,7 @@ def read_a_file_that_may_only_be_read() -> None:
         with beryl_groups.start(path) as reader:
             for number in range(10):
                 assert is_kept(reader, "team")
-                assert isinstance(reader._store.cache._connection, connections.ReadOnlyConnection)
+                assert isinstance(store(reader).cache._connection, connections.ReadOnlyConnection)
                 writer.add("team", f"topic {number}")
                 assert f"topic {number}" in reader.topics("team")
 

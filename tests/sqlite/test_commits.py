@@ -11,6 +11,7 @@ import pytest
 import beryl_groups
 from beryl_groups import AlreadyExists, Busy, NotFound, StorageFailed
 from tests.processes import PATIENCE, in_thread, shell, together, wait_until
+from tests.sqlite.store import store
 from tests.sqlite.wal import commits
 
 if TYPE_CHECKING:
@@ -39,7 +40,7 @@ def call_together(groups: Groups, *calls: Callable[[], object]) -> list[Future[o
 
 
 def is_queued(groups: Groups, number: int) -> bool:
-    return len(groups._store._writer._queue) == number
+    return len(store(groups)._writer._queue) == number
 
 
 def outcomes(waiting: Sequence[Future[Any]]) -> list[type[BaseException] | None]:

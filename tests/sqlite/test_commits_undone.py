@@ -12,6 +12,7 @@ from beryl_groups.sqlite import connections
 from beryl_groups.sqlite.cache import Cache
 from beryl_groups.sqlite.write_connection import WriteConnection
 from tests.processes import PATIENCE, in_thread, wait_until
+from tests.sqlite.store import store
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -50,7 +51,7 @@ def carried(groups: Groups, monkeypatch: pytest.MonkeyPatch) -> Callable[[], Fut
         connection = sound(self, deadline)
         if threading.get_ident() == leader and not futures:
             futures.append(in_thread(lambda: groups.add("group", "carried")))
-            wait_until(lambda: len(groups._store._writer._queue) == 1)
+            wait_until(lambda: len(store(groups)._writer._queue) == 1)
         return connection
 
     monkeypatch.setattr(WriteConnection, "begin", begin)
@@ -66,9 +67,9 @@ def test_an_interrupt_after_a_commit_that_failed(
         raise KeyboardInterrupt
 
     monkeypatch.setattr(connections, "take_back_commit", interrupt)
-    held = groups._store._writer._connection
+    held = store(groups)._writer._connection
     failing: Any = FailingConnection(held.current)  # type: ignore[arg-type]
-    groups._store._connections.add(failing)
+    store(groups)._connections.add(failing)
     held.current = failing
 
     with pytest.raises(KeyboardInterrupt):

@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING
 import pytest
 
 import beryl_groups
-from beryl_groups import Groups, StartFailed
-from beryl_groups.sqlite import connections, location, schema
+from beryl_groups import Groups, StartFailed, revisions
+from beryl_groups.sqlite import connections, location
 from tests.processes import PATIENCE, gather, in_thread, open_files, opened_since, together
+from tests.sqlite.store import store
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -46,7 +47,7 @@ def handle(request: pytest.FixtureRequest, path: Path) -> Iterator[Groups]:
 
 def home(groups: Groups) -> Path:
     """Return the folder in which a database in memory is kept."""
-    return Path(groups._store.location.path).parent
+    return Path(store(groups).location.path).parent
 
 
 def test_all_threads_of_a_handle_share_it(handle: Groups) -> None:
@@ -158,7 +159,7 @@ def test_nothing_is_left_of_a_start_whose_migration_failed(
     room: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Where the migrations fail, nothing is left of the attempt."""
-    monkeypatch.setattr(schema, "HEAD", "no such revision")
+    monkeypatch.setattr(revisions, "HEAD", "no such revision")
     with pytest.raises(StartFailed, match="no such revision"):
         beryl_groups.start(MEMORY).close()
     assert list(room.iterdir()) == []

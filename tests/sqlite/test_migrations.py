@@ -15,6 +15,7 @@ from alembic.config import Config
 from alembic.script import ScriptDirectory
 
 import beryl_groups
+from beryl_groups import revisions
 from beryl_groups.sqlite import schema
 from tests.frozen.make import FOLDER, GROUPS, make
 from tests.processes import PATIENCE
@@ -32,12 +33,12 @@ def test_the_known_revisions_are_those_of_the_scripts() -> None:
     with resources.as_file(resources.files(schema.SCRIPTS)) as folder:
         config.set_main_option("script_location", str(folder))
         scripts = ScriptDirectory.from_config(config)
-        assert scripts.get_current_head() == schema.HEAD
+        assert scripts.get_current_head() == revisions.HEAD
         walked = [script.revision for script in scripts.walk_revisions()]
-    assert tuple(reversed(walked)) == schema.REVISIONS
+    assert tuple(reversed(walked)) == revisions.REVISIONS
 
 
-@pytest.mark.parametrize("revision", schema.REVISIONS)
+@pytest.mark.parametrize("revision", revisions.REVISIONS)
 def test_a_frozen_file_is_opened_and_used(path: Path, revision: str) -> None:
     """A file that a released revision made opens with all that was in it, and works on."""
     shutil.copyfile(FOLDER / f"{revision}.db", path)
@@ -58,10 +59,10 @@ def test_a_frozen_file_is_opened_and_used(path: Path, revision: str) -> None:
         assert groups.topics("empty") == {"late"}
         assert groups.topics("small") == {"topic:1"}
         assert "renamed" not in groups
-    assert run_sql(path, "SELECT version_num FROM alembic_version") == [(schema.HEAD,)]
+    assert run_sql(path, "SELECT version_num FROM alembic_version") == [(revisions.HEAD,)]
 
 
-@pytest.mark.parametrize("revision", schema.REVISIONS)
+@pytest.mark.parametrize("revision", revisions.REVISIONS)
 def test_a_frozen_file_gets_the_schema_of_a_new_one(
     tmp_path: Path, path: Path, revision: str
 ) -> None:
@@ -75,7 +76,7 @@ def test_a_frozen_file_gets_the_schema_of_a_new_one(
 def test_a_frozen_file_is_never_made_anew() -> None:
     """The script that makes the frozen file of a revision leaves one that is there alone."""
     with pytest.raises(SystemExit, match="never made anew"):
-        make(FOLDER / f"{schema.HEAD}.db")
+        make(FOLDER / f"{revisions.HEAD}.db")
 
 
 USE_WITHOUT_ALEMBIC = """
@@ -168,7 +169,7 @@ def test_alembic_writes_the_next_revision(
     upgrade = written.read_text().partition("def upgrade()")[2].partition("def downgrade()")[0]
     assert re.search(r"add_column\(sa\.Column\(.colour., sa\.Text\(\)", upgrade)
     assert "drop" not in upgrade
-    assert re.search(rf"{schema.HEAD} -> 9999 \(head\), add colour", alembic("history"))
+    assert re.search(rf"{revisions.HEAD} -> 9999 \(head\), add colour", alembic("history"))
     alembic("upgrade", "head")
     assert ("colour",) in run_sql(path, "SELECT name FROM pragma_table_info('groups')")
 
@@ -176,7 +177,7 @@ def test_alembic_writes_the_next_revision(
 def test_alembic_tells_the_history(alembic: Callable[..., str]) -> None:
     """``alembic history`` names every revision, with what it is for."""
     told = alembic("history")
-    assert all(revision in told for revision in schema.REVISIONS)
+    assert all(revision in told for revision in revisions.REVISIONS)
     assert "Groups and their topics" in told
 
 

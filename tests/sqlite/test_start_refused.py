@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 import beryl_groups
-from beryl_groups import StartFailed
-from beryl_groups.sqlite import connections, schema
+from beryl_groups import StartFailed, revisions
+from beryl_groups.sqlite import connections
 from tests.sqlite.opening import (
     LOCK_TIMEOUT,
     another_process,
@@ -153,7 +153,7 @@ def test_a_newer_schema_is_refused(path: Path) -> None:
     run_sql(path, make_newer(path))
     reason = refusal(path)
     assert "9999" in reason
-    assert schema.HEAD in reason
+    assert revisions.HEAD in reason
     assert "upgrade the package" in reason
 
 

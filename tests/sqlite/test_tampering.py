@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 import beryl_groups
-from beryl_groups import StartFailed, StorageFailed, sqlite
-from beryl_groups.sqlite import schema, tampering
+from beryl_groups import StartFailed, StorageFailed, revisions, sqlite
+from beryl_groups.sqlite import tampering
 from beryl_groups.tables import metadata
 from tests.processes import open_files
 from tests.sqlite.opening import another_process, everything, run_sql, schema_of
@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 
     from beryl_groups import Groups
 
-GROUPS_TABLE = tampering.TABLES[schema.HEAD]["groups"]
-TOPICS_TABLE = tampering.TABLES[schema.HEAD]["group_topics"]
+GROUPS_TABLE = tampering.TABLES[revisions.HEAD]["groups"]
+TOPICS_TABLE = tampering.TABLES[revisions.HEAD]["group_topics"]
 ENDLESS = "WITH RECURSIVE n(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n) SELECT x FROM n"
 
 
@@ -245,11 +245,11 @@ def test_our_tables_are_known_as_the_migrations_make_them(path: Path) -> None:
     """A new file has them word for word, for each revision they are known."""
     beryl_groups.start(path).close()
     made = {name: sql for kind, name, _, sql in schema_of(path)[:-1] if kind == "table"}
-    for name, sql in tampering.TABLES[schema.HEAD].items():
+    for name, sql in tampering.TABLES[revisions.HEAD].items():
         assert made[name] == sql
         assert tampering._as_compared(sql) == tampering._as_made_here(name)
-    assert set(tampering.TABLES) == set(schema.REVISIONS)
-    assert set(tampering.TABLES[schema.HEAD]) == set(metadata.tables)
+    assert set(tampering.TABLES) == set(revisions.REVISIONS)
+    assert set(tampering.TABLES[revisions.HEAD]) == set(metadata.tables)
 
 
 # How the rows of the file begin in which these names stand, with the type of the name as a text.

@@ -12,6 +12,7 @@ import pytest
 import beryl_groups
 from tests.processes import PATIENCE, gather, in_thread, wait_until
 from tests.sqlite.opening import another_process
+from tests.sqlite.store import store
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -33,7 +34,7 @@ def interrupt_a_wait(path: Path) -> None:
         for call in (partial(groups.create, "too late"), partial(transact, groups)):
 
             def interrupt() -> None:
-                wait_until(lambda: groups._store._writer._leader is not None)
+                wait_until(lambda: store(groups)._writer._leader is not None)
                 os.kill(os.getpid(), signal.SIGINT)
 
             interrupting = in_thread(interrupt)

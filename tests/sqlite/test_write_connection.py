@@ -16,6 +16,7 @@ from beryl_groups.sqlite.location import locate
 from beryl_groups.sqlite.store import Store
 from tests.contract.interrupter import Interrupter, at_steps
 from tests.processes import PATIENCE, gather, in_thread
+from tests.sqlite.store import store
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -25,7 +26,7 @@ def interrupt_a_change_of_connections(path: Path) -> int:
     """Interrupt what follows on storage that failed: the write connection gives way to another."""
     failure = sqlite.driver.OperationalError("disk I/O error")
     with beryl_groups.start(path, synchronous="normal") as groups:
-        held = groups._store._writer._connection
+        held = store(groups)._writer._connection
         groups.create("group")
 
         def attempt(interrupter: Interrupter) -> None:
@@ -59,7 +60,7 @@ def test_a_connection_that_is_closed_is_asked_for_nothing(
         groups.create("group")
         with monkeypatch.context() as patched:
             patched.setattr(Store, "close_connection", interrupted)
-            with pytest.raises(KeyboardInterrupt), groups._store._writer.paused():
+            with pytest.raises(KeyboardInterrupt), store(groups)._writer.paused():
                 pytest.fail("it was not interrupted")
         groups.add("group", "a")
         assert groups.topics("group") == {"a"}

@@ -14,11 +14,12 @@ from beryl_groups.sqlite.location import Location
 from beryl_groups.sqlite.turns import FileTurns
 from beryl_groups.sqlite.write_connection import WriteConnection
 from beryl_groups.transaction import Transaction
+from tests.sqlite.store import connection
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from beryl_groups.sqlite.calls import Call
+    from beryl_groups.sqlite.calls import QueuedCall
 
 
 def never_syncs() -> None:
@@ -58,7 +59,7 @@ def splits_transactions() -> None:
 
     def write(self: Transaction, operation: Callable[..., Any], *args: Any) -> Any:
         result = sound(self, operation, *args)
-        _commit_and_go_on(self._connection)
+        _commit_and_go_on(connection(self))
         return result
 
     Transaction._write = write  # type: ignore[method-assign, assignment]
@@ -83,7 +84,7 @@ def swallows_errors() -> None:
     """A commit that failed is taken for one that did not."""
 
     def commit_all(
-        self: Writer, connection: connections.Connection, batch: list[Call[Any]]
+        self: Writer, connection: connections.Connection, batch: list[QueuedCall[Any]]
     ) -> None:
         try:
             self._commit(connection, batch)

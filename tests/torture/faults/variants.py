@@ -11,14 +11,14 @@ from beryl_groups.sqlite.commits import Writer
 from tests.torture import variants
 
 if TYPE_CHECKING:
-    from beryl_groups.sqlite.calls import Call
+    from beryl_groups.sqlite.calls import QueuedCall
 
 
 def answers_one_caller_alone() -> None:
     """Of those who share a commit that failed, only the one who led it hears of that."""
 
     def commit_all(
-        self: Writer, connection: connections.Connection, batch: list[Call[Any]]
+        self: Writer, connection: connections.Connection, batch: list[QueuedCall[Any]]
     ) -> None:
         try:
             self._commit(connection, batch)

@@ -35,7 +35,7 @@ def touches_what_it_refuses() -> None:
 
 def finds_nothing_wrong() -> None:
     """``check`` has nothing to say."""
-    copies.problems = lambda connection: []
+    copies.problems = lambda connection, on_the_way=None: []
 
 
 def dies_of_damage() -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import beryl_groups
 from beryl_groups import WalResetWarning
-from beryl_groups.sqlite import schema
+from beryl_groups.revisions import HEAD
 from tests.contract.test_durability import contents
 from tests.sqlite.opening import run_sql
 from tests.sqlite.revisions import installed
@@ -173,7 +173,7 @@ def revisions(folder: Path, package: Path) -> dict[str, list[Any]]:
     """Return the schema that each revision has in a file that nobody was killed on."""
     path = folder / "reference.db"
     found = {}
-    for known, name in ((None, schema.HEAD), (package, "next")):
+    for known, name in ((None, HEAD), (package, "next")):
         with installed(known):
             beryl_groups.start(path).close()
         found[name] = schema_in(path)

@@ -11,7 +11,7 @@ from multiprocessing.connection import Connection, wait
 from typing import TYPE_CHECKING
 
 import beryl_groups
-from beryl_groups.sqlite import schema
+from beryl_groups import revisions
 from tests import processes
 from tests.processes import PATIENCE
 from tests.sqlite.revisions import installed, with_next
@@ -108,7 +108,7 @@ class Life:
             if figures.kills >= kills:
                 return
             opening = "first open" if not self._opened else "open"
-            legal = [references[schema.HEAD if self._package is None else "next"]]
+            legal = [references[revisions.HEAD if self._package is None else "next"]]
             if not self._opened:
                 legal.append([])
             if turn == upgrade and self._opened:

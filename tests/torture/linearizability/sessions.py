@@ -23,6 +23,7 @@ from beryl_groups.sqlite.cache import MOST_BYTES
 from tests import processes
 from tests.coherence import variants as of_coherence
 from tests.processes import PATIENCE
+from tests.sqlite.store import store
 from tests.torture import variants as of_torture
 from tests.torture.linearizability.caller import Caller, now
 from tests.torture.linearizability.checker import Call, Undecided, is_linearizable
@@ -132,7 +133,7 @@ def _open(plan: Plan, choice: random.Random, stack: ExitStack) -> Groups:
     )
     stack.enter_context(handle)
     most_bytes = choice.choice((MOST_BYTES, MOST_BYTES, _FEW_BYTES))
-    handle._store.cache._most_bytes_of_a_generation = most_bytes // 2
+    store(handle).cache._most_bytes_of_a_generation = most_bytes // 2
     return handle
 
 

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import beryl_groups
 from beryl_groups import figures
 from beryl_groups.sqlite.wal import MOST_BYTES
+from tests.sqlite.store import store
 from tests.torture.longlife.variants import BROKEN
 
 if TYPE_CHECKING:
@@ -172,7 +173,7 @@ def _hold(plan: Plan, random: Random, over: Event, calls: itertools.count[int]) 
             def handle(*_: object, pause: float = pause) -> None:
                 over.wait(pause)
 
-            groups._store.read_file(figures.for_each_group, handle)
+            store(groups).read_file(figures.for_each_group, handle)
             _see_the_wal_shrink(plan, over)
             over.wait(random.random() * plan.longest_hold)
 

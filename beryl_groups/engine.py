@@ -1,0 +1,140 @@
+"""What a database has to offer to those who hold a handle on it.
+
+An *operation* is a function of `operations` or `figures`: it names what is to be read or written,
+and its arguments have been checked. How it is done is for the engine to say, which may run the
+function itself on a connection of its own or do what it stands for in another way.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar, TypeVarTuple
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Callable, Iterable, Sequence
+    from contextlib import AbstractContextManager
+
+    from beryl_groups.calls import Call
+
+T = TypeVar("T")
+Given = TypeVarTuple("Given")
+
+MISSING: Final = object()
+"""What `find` gives where nothing is kept, since None may be an answer."""
+
+CLOSED = "The handle has been closed: open it again with start()."
+"""Why a call that comes after ``close()`` is refused."""
+
+
+class Session(Protocol):
+    """Something on which operations run; what they raise are errors of this package."""
+
+    def read(self, operation: Callable[[Any, *Given], T], *given: *Given) -> T:
+        """Return what an operation reads; it holds nobody up and sees every commit before it."""
+
+    def write(self, operation: Callable[[Any, *Given], T], *given: *Given) -> T:
+        """Carry an operation out, whole or not at all."""
+
+
+class Engine(Session, Protocol):
+    """One database that is open, for any number of threads.
+
+    A `read` sees all that any call of anybody had written when it returned. A `write` is durable
+    when it returns, waits for other writers no longer than ``busy_timeout`` seconds, and is refused
+    at once in a thread whose own transaction is open. Neither raises anything but errors of this
+    package and what the operation raises. In a process that was forked every call is refused.
+    """
+
+    @property
+    def shown(self) -> str:
+        """What to call the database in a sentence; it holds no secret."""
+
+    busy_timeout: float
+    closed: str | None
+    """Why every call is refused, once it is closed."""
+    abandoned: bool
+    """Whether this is the child of a fork, which must not touch what it inherited."""
+
+    @property
+    def find(self) -> Callable[[Callable[..., Any], tuple[Any, ...]], Any]:
+        """Return what a read would, if that is certain without a wait for storage; or MISSING."""
+
+    @property
+    def find_at_once(self) -> Callable[[Callable[..., Any], tuple[Any, ...]], Any]:
+        """Do what `find` does, and give MISSING too where that would wait for another thread."""
+
+    def write_all(self, calls: Sequence[Call[Any]], wait: float) -> None:
+        """Carry out those calls that `begin`, in one commit; each stands or falls alone.
+
+        Where it raises nothing of them is stored, and those that began may begin again.
+        """
+
+    def transaction(
+        self, wait: float | None = None, thread: int | None = None
+    ) -> AbstractContextManager[Session]:
+        """Give a session that reads its own writes; it commits on exit, or nothing of it lands.
+
+        Nobody else writes meanwhile. It waits ``wait`` seconds for others, if not ``busy_timeout``,
+        and is the transaction of another thread than this one, where that is given.
+        """
+
+    def busy(self, *, by_transaction: bool = False) -> Exception:
+        """Return the error of a call that has waited in vain, here or elsewhere."""
+
+    def refuse_if_closed(self) -> None:
+        """Raise `Closed` where the engine is."""
+
+    def backup(
+        self,
+        path: str | os.PathLike[str],
+        progress: Callable[[int, int, int], None] | None = None,
+    ) -> None:
+        """Write the groups as of one moment to a new file; what `progress` raises ends it."""
+
+    def problems(self, on_the_way: Callable[[], None] | None = None) -> list[str]:
+        """Return a sentence for each thing that is wrong; what `on_the_way` raises ends it."""
+
+    def known_faults(self) -> Iterable[Warning]:
+        """Give a warning for each fault that the software beneath is known to have."""
+
+    def close(self, reason: str) -> None:
+        """Refuse every later call with this reason; what is under way ends as it would have."""
+
+
+class Visit(Protocol):
+    """A database as a command looks at it: nothing is made, migrated or waited for."""
+
+    @property
+    def shown(self) -> str:
+        """What to call the database in a sentence; it holds no secret."""
+
+    @property
+    def revision(self) -> str | None:
+        """The revision of its schema, None where it holds nothing yet."""
+
+    on_the_way: Callable[[], None] | None
+    """Called now and then while something long is read; what it raises ends that."""
+
+    def read(self, operation: Callable[[Any, *Given], T], *given: *Given) -> T:
+        """Return what an operation reads."""
+
+    def problems(self) -> list[str]:
+        """Return a sentence for each thing that is wrong."""
+
+    def backup(self, path: str, progress: Callable[[int, int, int], None]) -> None:
+        """Write the database as of one moment, of whatever revision, to a new file."""
+
+    def known_faults(self) -> Iterable[Warning]:
+        """Give a warning for each fault that the software beneath is known to have."""
+
+    def sizes(self) -> dict[str, int]:
+        """Return how many bytes each part of it takes, by what the part is called."""
+
+    def software(self) -> dict[str, str]:
+        """Return the version of the software beneath, by its name."""
+
+    def confirm(self) -> None:
+        """Raise where what has been read so far may be wrong."""
+
+    def close(self) -> None:
+        """Let go of the database."""
