@@ -9,9 +9,7 @@ from collections import deque
 from contextlib import ExitStack, contextmanager, suppress
 from typing import TYPE_CHECKING, Any, TypeVar, TypeVarTuple, cast
 
-from sqlalchemy import create_engine
 from sqlalchemy.exc import DBAPIError
-from sqlalchemy.pool import NullPool
 
 from beryl_groups import revisions, sqlite
 from beryl_groups.engine import MISSING
@@ -50,13 +48,8 @@ class Store:
         self.find = self.cache.find
         self.find_at_once = self.cache.find_at_once
         self._writer = Writer(self, self.cache, Wal(location))
-        self._engine = create_engine(
-            "sqlite://",
-            module=sqlite.driver,
-            creator=lambda: connections.open_connection(location, busy_timeout, synchronous),
-            poolclass=NullPool,
-        )
-        # Connections wait here and not in a pool of the engine, from which to borrow one costs
+        self._synchronous = synchronous
+        # Connections wait here and not in a pool of SQLAlchemy's, from which to borrow one costs
         # as much as a read. All that are open, lent or idle, are in the set.
         self._idle: deque[Connection] = deque()
         self._connections: weakref.WeakSet[Connection] = weakref.WeakSet()
@@ -95,7 +88,9 @@ class Store:
         try:
             found = schema.read_revision(connection, location)
             read_only = isinstance(connection, connections.ReadOnlyConnection)
-            current = found == revisions.HEAD and (read_only or connections.is_wal(connection))
+            current = found == revisions.HEAD and (
+                read_only or (schema.is_marked(connection) and connections.is_wal(connection))
+            )
         finally:
             if current:
                 self._give_back(connection)
@@ -237,12 +232,9 @@ class Store:
                     f"The file {self.location.shown!r} was moved or replaced while it was open: "
                     "close the handle, and open the file anew."
                 )
-            try:
-                pooled = self._engine.raw_connection()
-            except DBAPIError as error:
-                raise cast("sqlite.Error", error.orig) from None
-            connection = cast("Connection", pooled.driver_connection)
-            pooled.detach()
+            connection = connections.open_connection(
+                self.location, self.busy_timeout, self._synchronous
+            )
             self._connections.add(connection)
             return connection
 
