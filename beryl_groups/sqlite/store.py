@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, TypeVarTuple, cast
 from sqlalchemy.exc import DBAPIError
 
 from beryl_groups import revisions, sqlite
+from beryl_groups.clock import monotonic
 from beryl_groups.engine import MISSING
 from beryl_groups.errors import Busy, Closed, GroupError, StartFailed, StorageFailed
 from beryl_groups.sqlite import connections, copies, fork, schema
@@ -201,9 +202,9 @@ class Store:
                 return
             self._most_idle = 0
             stack.callback(setattr, self, "_most_idle", _MOST_IDLE_CONNECTIONS)
-            deadline = time.monotonic() + patience
+            deadline = monotonic() + patience
             self._close_idle()
-            while len(self._connections) > stay and time.monotonic() < deadline:
+            while len(self._connections) > stay and monotonic() < deadline:
                 time.sleep(0.001)
                 self._close_idle()
             yield not self._connections
