@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from beryl_groups.channels.encryption import reason_of_tls
 from beryl_groups.channels.errors import SendFailed, Undelivered, ended
+from beryl_groups.channels.mqtt_answers import PASSING, UNKNOWN_ANSWER, size_of, words_of
 from beryl_groups.channels.mqtt_client import mqtt as mqtt_callback
 from beryl_groups.channels.password import user_and_password
 from beryl_groups.channels.time_limit import A_MOMENT, LimitedCondition
@@ -27,9 +28,6 @@ if TYPE_CHECKING:
 _PORTS = {"mqtt": 1883, "mqtts": 8883}
 _MAYBE_ENCRYPTED = " (where it is encrypted, the URL begins with mqtts://)"
 _LOG_ERROR = 0x08
-
-_PASSING = {136, 137, 139, 141, 159, 160}
-"""Unavailable, busy, shutting down, too long silent, too many connects, connected for too long."""
 
 _MOST_UNCONFIRMED = 1000
 """Messages that may wait for the broker's word; the client has numbers for 65,535."""
@@ -128,7 +126,7 @@ class _Session:
                 raise ended()
             if self._end:
                 self._undelivered.add(self._end, topic)
-                raise SendFailed(f"{topic!r} gets nothing from {self._where}: {self._end}.")
+                raise SendFailed(f"{topic!r} gets nothing over {self._where}: {self._end}.")
             self._sending.append(topic)
         try:
             self._publish(topic, event, payload)
@@ -139,7 +137,7 @@ class _Session:
 
     def publish(self, topic: str, payload: str | bytes, qos: int, retain: bool) -> MQTTMessageInfo:
         """Publish as the client does, and keep the topic until the broker has answered."""
-        if self._largest is not None and _size(topic, payload) > self._largest:
+        if self._largest is not None and size_of(topic, payload) > self._largest:
             raise SendFailed(
                 f"The message to {topic!r} is too large: {self._where} takes "
                 f"{self._largest} bytes at most."
@@ -206,13 +204,14 @@ class _Session:
                 # The client has 20 messages under way at most, however few the broker takes.
                 most = getattr(properties, "ReceiveMaximum", _MOST_UNCONFIRMED)
                 self._room = most if most < client.max_inflight_messages else _MOST_UNCONFIRMED
+                self._last_words = ""
                 self._is_open = True
                 self._answered.set()
                 self._changed.notify_all()
         elif self._is_open:
             self._end_or_wait(client, answer, properties)
         elif not (answer == "Unsupported protocol version" and self._clients):
-            self._refuse(f"Refused by {self._where}: {_words(answer, properties)}.")
+            self._refuse(f"Refused by {self._where}: {words_of(answer, properties)}.")
 
     def _on_disconnect(
         self,
@@ -226,6 +225,10 @@ class _Session:
             # Otherwise the client connects again, and sends again what was not confirmed.
             if flags.is_disconnect_packet_from_server and code.is_failure:
                 self._end_or_wait(client, code, properties)
+            elif code == "Protocol error":
+                self._stop(client, UNKNOWN_ANSWER)
+            elif not self._last_words:
+                self._last_words = "it has closed the connection"
             return
         client.loop_stop()  # it would do so here, too
         if self._scheme == "mqtts" and self._logged:
@@ -241,12 +244,15 @@ class _Session:
 
     def _end_or_wait(self, client: Client, code: ReasonCode, properties: Properties | None) -> None:
         """Take the broker's last words: for those that time may mend, the client tries again."""
+        self._last_words = words_of(code, properties)
+        if code.value not in PASSING:
+            self._stop(client, f"it has ended the connection ({self._last_words})")
+
+    def _stop(self, client: Client, end: str) -> None:
         with self._changed:
-            self._last_words = _words(code, properties)
-            if code.value not in _PASSING:
-                self._end = f"it has ended the connection ({self._last_words})"
-                client.loop_stop()
+            self._end = self._end or end
             self._changed.notify_all()
+        client.loop_stop()
 
     def _on_publish(
         self,
@@ -256,7 +262,7 @@ class _Session:
         code: ReasonCode,
         properties: Properties | None,
     ) -> None:
-        refusal = _words(code, properties) if code.is_failure else None
+        refusal = words_of(code, properties) if code.is_failure else None
         with self._changed:
             self._changed.renew_limit()
             if number in self._unconfirmed:
@@ -277,7 +283,7 @@ class _Session:
         return [*self._unconfirmed.values(), *self._sending]
 
     def _silence(self) -> str:
-        words = f", after it said {self._last_words}" if self._last_words else ""
+        words = f" ({self._last_words})" if self._last_words else ""
         return f"it does not confirm{words} within {self._timeout:g} s"
 
     def _reason(self, said: object) -> str:
@@ -292,16 +298,3 @@ class _Session:
             self._refusal = self._refusal or (sentence, cause)
             self._answered.set()
             self._changed.notify_all()
-
-
-def _words(code: ReasonCode, properties: Properties | None) -> str:
-    """Return the broker's reason, with what it adds in words of its own."""
-    added = getattr(properties, "ReasonString", "")
-    return in_one_line(f"{code}: {added}" if added else code)
-
-
-def _size(topic: str, payload: str | bytes) -> int:
-    """Return the bytes of a packet that publishes with QoS 1, as MQTT 5 counts them."""
-    body = payload.encode() if isinstance(payload, str) else payload
-    rest = 2 + len(topic.encode()) + 2 + 1 + len(body)
-    return 1 + sum(rest >= limit for limit in (0, 1 << 7, 1 << 14, 1 << 21)) + rest
