@@ -11,14 +11,21 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.channels.servers import HOST, MqttSubscriber, Server, free_port, mosquitto, redis_server
+from tests.channels.servers import (
+    HOST,
+    LIBRARIES,
+    MqttSubscriber,
+    Server,
+    free_port,
+    mosquitto,
+    redis_server,
+)
 from tests.commandline.running import call, filled, misuse, process, refusal, run
 from tests.processes import PATIENCE, wait_until_asleep
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-LIBRARIES = {"mqtt": "paho.mqtt.client", "redis": "redis"}
 SCHEMES = list(LIBRARIES)
 
 
