@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from beryl_groups.channels import mqtt_connection, redis_connection, standard_output
-from beryl_groups.channels.encryption import certificates
+from beryl_groups.channels.encryption import ENCRYPTED, certificates
 from beryl_groups.channels.errors import SendFailed
 from beryl_groups.channels.text import some
 from beryl_groups.channels.time_limit import seconds_of
@@ -27,8 +27,6 @@ _TRANSPORTS = {
     "redis+unix": redis_connection.connected,
     "stdout": standard_output.connected,
 }
-
-_ENCRYPTED = {"mqtts", "rediss"}
 
 _ENCODED = "a '/', '?', '#' or '@' in a user name or password is written as %2F, %3F, %23 or %40."
 
@@ -89,7 +87,7 @@ def connect(
         )
     _refuse_bad_port(parts)
     files = certificates(cafile, cert, key)
-    if parts.scheme not in _ENCRYPTED:
+    if parts.scheme not in ENCRYPTED:
         files.refuse_for(parts.scheme)
     with connected(parts, seconds, files) as send:
         counted = _Counted(send)

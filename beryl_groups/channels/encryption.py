@@ -15,8 +15,8 @@ from beryl_groups.lines import reason_of
 if TYPE_CHECKING:
     from os import PathLike
 
-_NO_TLS = "it does not speak TLS at this port"
-_PLAIN = {"mqtts": "mqtt", "rediss": "redis"}
+ENCRYPTED = {"mqtts", "rediss"}
+_OTHER = {"mqtt": "mqtts", "redis": "rediss", "mqtts": "mqtt", "rediss": "redis"}
 _REASONS = {
     "certificate has expired": "its certificate has expired",
     "certificate is not yet valid": "its certificate is not valid yet; is the clock here right?",
@@ -29,7 +29,10 @@ _REASONS = {
     "alert certificate expired": "the certificate of the client (cert) has expired",
     "alert handshake failure": "it refuses the encryption; it may ask for a certificate of the "
     "client: give cert and key",
-    "WRONG_VERSION_NUMBER|RECORD_LAYER_FAILURE|UNEXPECTED_EOF|packet length too long": _NO_TLS,
+    # Since TLS 1.3 a server reads the client's certificate when it has been connected.
+    "(on|to|from) socket.*(EOF|reset|pipe)": "it has closed the connection; it may ask for "
+    "another certificate of the client (cert and key)",
+    "WRONG_VERSION_NUMBER|RECORD_LAYER_FAILURE|EOF|packet length too long": "it does not speak TLS at this port",
 }
 """What OpenSSL says, and what a user can make of it; the first that fits."""
 
@@ -40,6 +43,17 @@ class WrongOption(ValueError):  # noqa: N818 - named as the other errors of the 
     def __init__(self, option: str, sentence: str) -> None:
         super().__init__(sentence)
         self.option = option
+
+
+class _Socket(ssl.SSLSocket):
+    """One that does not stay open where the handshake fails, as those of paho-mqtt do."""
+
+    def do_handshake(self, block: bool = False) -> None:
+        try:
+            super().do_handshake(block)
+        except BaseException:
+            self.close()
+            raise
 
 
 class Certificates(NamedTuple):
@@ -60,6 +74,7 @@ class Certificates(NamedTuple):
     def context(self) -> ssl.SSLContext:
         """Return what verifies the peer, or raise for the first file that is of no use."""
         context = ssl.create_default_context()
+        context.sslsocket_class = _Socket
         if self.cafile is not None:
             try:
                 context.load_verify_locations(self.cafile)
@@ -140,16 +155,26 @@ def certificates(
     )
 
 
-def reason_of_tls(said: str, scheme: str, host: str) -> str | None:
-    """Return what a user can make of what OpenSSL has said, or ``None`` where it was not OpenSSL.
+def other_way(scheme: str) -> str:
+    """Return what to try where a peer cannot be understood.
 
-    >>> reason_of_tls("[SSL: WRONG_VERSION_NUMBER] wrong version number", "mqtts", "localhost")
-    'it does not speak TLS at this port (without it the URL begins with mqtt://)'
+    >>> other_way("mqtt")
+    ' (where it is encrypted, the URL begins with mqtts://)'
+    """
+    if scheme not in _OTHER:
+        return ""
+    negation = "not " if scheme in ENCRYPTED else ""
+    return f" (where it is {negation}encrypted, the URL begins with {_OTHER[scheme]}://)"
+
+
+def reason_of_tls(said: str, host: str) -> str | None:
+    """Return what a user can make of what OpenSSL has said; ``None`` where it is no more than that.
+
+    >>> reason_of_tls("[SSL] certificate verify failed: certificate has expired", "localhost")
+    'its certificate has expired'
     """
     for pattern, reason in _REASONS.items():
         if re.search(pattern, said, re.IGNORECASE):
-            if reason == _NO_TLS:
-                return f"{reason} (without it the URL begins with {_PLAIN[scheme]}://)"
             detail = re.search(r"verify failed: ([^(]*[^( ])", said)
             return reason.format(host=host, detail=detail[1] if detail else "not verified")
     return None

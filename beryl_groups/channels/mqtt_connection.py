@@ -7,7 +7,7 @@ from contextlib import contextmanager, suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from beryl_groups.channels.encryption import reason_of_tls
+from beryl_groups.channels.encryption import ENCRYPTED, other_way, reason_of_tls
 from beryl_groups.channels.errors import SendFailed, Undelivered, ended
 from beryl_groups.channels.mqtt_answers import PASSING, UNKNOWN_ANSWER, size_of, words_of
 from beryl_groups.channels.mqtt_client import mqtt as mqtt_callback
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from beryl_groups.channels.encryption import Certificates
 
 _PORTS = {"mqtt": 1883, "mqtts": 8883}
-_MAYBE_ENCRYPTED = " (where it is encrypted, the URL begins with mqtts://)"
 _LOG_ERROR = 0x08
 
 _MOST_UNCONFIRMED = 1000
@@ -111,7 +110,8 @@ class _Session:
         self._thread.start()
         with self._changed:
             if not self._changed.wait_within_limit(lambda: self._is_open or self._refusal):
-                raise SendFailed(f"No {self._awaited} within {self._timeout:g} s.")
+                hint = other_way(self._scheme) * (self._scheme in ENCRYPTED)
+                raise SendFailed(f"No {self._awaited} within {self._timeout:g} s{hint}.")
             if not self._is_open and self._refusal is not None:
                 sentence, cause = self._refusal
                 raise SendFailed(sentence) from cause
@@ -231,12 +231,12 @@ class _Session:
                 self._last_words = "it has closed the connection"
             return
         client.loop_stop()  # it would do so here, too
-        if self._scheme == "mqtts" and self._logged:
+        if self._scheme in ENCRYPTED and self._logged:
             self._refuse(f"No connection to {self._where}: {self._reason(self._logged)}.")
         elif self._clients:
             self._answered.set()  # the older protocol is next
         else:
-            hint = "" if self._scheme == "mqtts" else _MAYBE_ENCRYPTED
+            hint = other_way(self._scheme)
             if code == "Protocol error":
                 self._refuse(f"{self._peer} answers, but not in MQTT{hint}.")
             else:
@@ -288,9 +288,10 @@ class _Session:
 
     def _reason(self, said: object) -> str:
         reason = reason_of(said) if isinstance(said, BaseException) else in_one_line(said)
-        if self._scheme != "mqtts":
+        if self._scheme not in ENCRYPTED:
             return reason
-        return reason_of_tls(reason, self._scheme, self._host) or reason
+        reason = reason_of_tls(reason, self._host) or reason
+        return reason + other_way(self._scheme) * ("reset" in reason or "speak TLS" in reason)
 
     def _refuse(self, sentence: str, cause: Exception | None = None) -> None:
         """Have `open` raise, unless it has been told something before."""

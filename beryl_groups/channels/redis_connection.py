@@ -8,7 +8,7 @@ from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
-from beryl_groups.channels.encryption import reason_of_tls
+from beryl_groups.channels.encryption import ENCRYPTED, other_way, reason_of_tls
 from beryl_groups.channels.errors import SendFailed, Undelivered, ended
 from beryl_groups.channels.password import user_and_password
 from beryl_groups.channels.text import event_and_payload
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 _PORT = 6379
 
-_MAYBE_TLS = re.compile("closed|reset|Protocol Error", re.IGNORECASE)
+_MAYBE_OTHER_WAY = re.compile("closed by|reset|Protocol Error|speak TLS", re.IGNORECASE)
 
 _DATABASE = re.compile("(/[0-9]{0,10})?")
 
@@ -210,11 +210,10 @@ class _Session:
     def _reason(self, error: Exception | None) -> str:
         from redis import TimeoutError as NoAnswer  # noqa: PLC0415 - it comes with the extra
 
+        hint = "" if self._is_open else other_way(self._scheme)
         if error is None or isinstance(error, NoAnswer):
-            return self._unanswered
+            return self._unanswered + hint * (self._scheme in ENCRYPTED)
         reason = reason_of(error)
-        if self._scheme == "rediss":
-            return reason_of_tls(reason, self._scheme, self._host) or reason
-        if self._scheme == "redis" and not self._is_open and _MAYBE_TLS.search(reason):
-            return f"{reason} (where it is encrypted, the URL begins with rediss://)"
-        return reason
+        if self._scheme in ENCRYPTED:
+            reason = reason_of_tls(reason, self._host) or reason
+        return reason + hint * bool(_MAYBE_OTHER_WAY.search(reason))

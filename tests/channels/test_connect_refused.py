@@ -52,6 +52,7 @@ def test_no_library_is_imported_before_it_is_needed() -> None:
         ),
         *("mqtt://h:1883?qos=2", "mqtt://h:99999", "redis://h:port", "stdout:file", "stdout://h"),
         *("redis://h/abc", "redis://h/1/2", "redis://ada:secret@h/0?socket_timeout=9"),
+        *("rediss://h/0/1", "redis+unix://h/path", "redis+unix:", "redis+unix:///", "mqtts://h/t"),
         *("redis://h/0?unknown=1", "redis://h/0#x", "redis://h/\N{SUPERSCRIPT TWO}"),
     ],
 )
