@@ -32,7 +32,8 @@ _REASONS = {
     # Since TLS 1.3 a server reads the client's certificate when it has been connected.
     "(on|to|from) socket.*(EOF|reset|pipe)": "it has closed the connection; it may ask for "
     "another certificate of the client (cert and key)",
-    "WRONG_VERSION_NUMBER|RECORD_LAYER_FAILURE|EOF|packet length too long": "it does not speak TLS at this port",
+    "WRONG_VERSION_NUMBER|RECORD_LAYER_FAILURE|EOF|packet length too long": "it does not speak TLS "
+    "at this port",
 }
 """What OpenSSL says, and what a user can make of it; the first that fits."""
 

@@ -59,8 +59,7 @@ def connected(
             made.username_pw_set(user, password)
         return made
 
-    # Only the newer protocol has words for refusals; brokers of the older one close the
-    # connection, or refuse the version, or answer what the newer does not have.
+    # Only the newer has words for refusals. A broker of the older one alone says so, or hangs up.
     newest, older = MQTTProtocolVersion.MQTTv5, MQTTProtocolVersion.MQTTv311
     session = _Session(url, timeout, [partial(client, newest), partial(client, older)])
     try:
@@ -72,7 +71,7 @@ def connected(
 
 
 class _Session:
-    """A client, and the topics of its messages that the broker has not confirmed yet.
+    """A client, and the topics of its messages that the broker has not confirmed.
 
     A thread begins and ends the connection: nothing else ends a wait for a name server, and to
     send what is left may take for ever, too.
