@@ -118,7 +118,7 @@ class _Session:
     def send(self, topic: str, event: str, payload: Any) -> None:
         with self._changed:
             if not self._changed.wait_within_limit(
-                lambda: self._ended.is_set() or self._end or len(self._under_way()) < self._room
+                lambda: self._ended.is_set() or self._end or self._count() < self._room
             ):
                 raise SendFailed(f"{self._where[0].upper()}{self._where[1:]}: {self._silence()}.")
             if self._ended.is_set():
@@ -151,8 +151,10 @@ class _Session:
 
     def wait_until_confirmed(self) -> None:
         with self._changed:
-            self._changed.wait_within_limit(lambda: self._end or not self._under_way())
-            self._undelivered.add(self._end or self._silence(), *self._under_way())
+            self._changed.wait_within_limit(lambda: self._end or not self._count())
+            self._undelivered.add(
+                self._end or self._silence(), *self._unconfirmed.values(), *self._sending
+            )
             self._ended.set()  # at once: a call from another thread must not slip in
         self._undelivered.refuse_if_any(f"confirmed by {self._where}")
 
@@ -278,8 +280,8 @@ class _Session:
         if level == _LOG_ERROR:  # nothing else tells why a TLS connection was closed
             self._logged = text
 
-    def _under_way(self) -> list[str]:
-        return [*self._unconfirmed.values(), *self._sending]
+    def _count(self) -> int:
+        return len(self._unconfirmed) + len(self._sending)
 
     def _silence(self) -> str:
         words = f" ({self._last_words})" if self._last_words else ""

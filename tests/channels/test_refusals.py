@@ -245,7 +245,7 @@ def test_a_connection_that_redis_kills_is_made_anew() -> None:
     ],
 )
 def test_what_redis_answers_instead_of_taking_a_message_is_told(answer: bytes, reason: str) -> None:
-    """No memory, a replica that takes no writes, a connection that it closes: the topic is named, with Redis's reason."""
+    """The topic is named, with the reason that Redis gives, or that it closed the connection."""
     pytest.importorskip(LIBRARIES["redis"], reason="needs redis-py")
 
     def serve(connection: socket.socket) -> None:
