@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import threading
 from dataclasses import dataclass
 from functools import partial
@@ -10,7 +9,9 @@ from typing import TYPE_CHECKING, Any, Self
 
 from beryl_groups import groups as _groups
 from beryl_groups.errors import StartFailed
+from beryl_groups.handle import Handle
 from beryl_groups.lines import reason_of
+from beryl_groups.logs import logger
 
 if TYPE_CHECKING:
     import os
@@ -22,8 +23,6 @@ if TYPE_CHECKING:
     from beryl_groups.groups import Groups
 
 __all__ = ["PartFailed", "SupervisedChannels", "SupervisedConfig", "start"]
-
-logger = logging.getLogger("beryl_groups")
 
 
 @dataclass(frozen=True)
@@ -64,7 +63,7 @@ class PartFailed(StartFailed):
         return f"The {self.part} could not be started: {self.reason}."
 
 
-class SupervisedChannels:
+class SupervisedChannels(Handle):
     """What `start` has started; a context manager that stops it.
 
     ``channels`` and ``presence`` are of any type, as no type tells what is entered. ``groups`` is
@@ -139,11 +138,11 @@ class SupervisedChannels:
         for leave in reversed(exits):
             try:
                 leave(kind, error, traceback)  # what it returns must not hide the error
-            except BaseException as failure:
+            except BaseException as failure:  # noqa: BLE001 - it is raised or logged
                 if first is None:
                     first = failure
                 else:
-                    logger.exception("Something else could not be stopped either.")
+                    logger().exception("Something else could not be stopped either.")
         if first is not None:
             raise first
 
