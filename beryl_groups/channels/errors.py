@@ -23,7 +23,8 @@ class Undelivered:
         self._cause: BaseException | None = None
 
     def add(self, reason: str, *topics: str, cause: BaseException | None = None) -> None:
-        if topics:
+        """Keep the topics, unless there is no reason: then the broker has taken theirs."""
+        if reason and topics:
             self._topics.setdefault(reason, []).extend(topics)
             self._cause = self._cause or cause
 

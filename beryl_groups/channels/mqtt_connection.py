@@ -99,7 +99,7 @@ class _Session:
         self._room = _MOST_UNCONFIRMED
         self._sending: list[str] = []
         self._unconfirmed: dict[int, str] = {}
-        self._early: dict[int, str | None] = {}
+        self._early: dict[int, str] = {}
         self._undelivered = Undelivered()
         self._answered = threading.Event()
         self._ended = threading.Event()
@@ -144,7 +144,7 @@ class _Session:
         message = self._client.publish(topic, payload, qos, retain)
         with self._changed:
             if message.mid in self._early:
-                self._settle(topic, self._early.pop(message.mid))
+                self._undelivered.add(self._early.pop(message.mid), topic)
             else:
                 self._unconfirmed[message.mid] = topic
         return message
@@ -263,18 +263,14 @@ class _Session:
         code: ReasonCode,
         properties: Properties | None,
     ) -> None:
-        refusal = words_of(code, properties) if code.is_failure else None
+        refusal = f"it refuses them ({words_of(code, properties)})" if code.is_failure else ""
         with self._changed:
             self._changed.renew_limit()
             if number in self._unconfirmed:
-                self._settle(self._unconfirmed.pop(number), refusal)
+                self._undelivered.add(refusal, self._unconfirmed.pop(number))
                 self._changed.notify_all()
             else:
                 self._early[number] = refusal  # before `publish` has returned
-
-    def _settle(self, topic: str, refusal: str | None) -> None:
-        if refusal is not None:
-            self._undelivered.add(f"it refuses them ({refusal})", topic)
 
     def _on_log(self, _client: Client, _data: Any, level: int, text: str) -> None:
         if level == _LOG_ERROR:  # nothing else tells why a TLS connection was closed
