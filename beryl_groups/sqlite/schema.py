@@ -36,6 +36,13 @@ SCRIPTS = "beryl_groups.migrations"
 
 _REVISION = f"SELECT version_num FROM {revisions.VERSION_TABLE} LIMIT 9"  # noqa: S608
 
+# As Alembic makes it, but without what a host program has happen when a table is made.
+_VERSION_TABLE = (
+    f"CREATE TABLE IF NOT EXISTS {revisions.VERSION_TABLE} (\n"
+    "\tversion_num VARCHAR(32) NOT NULL, \n"
+    f"\tCONSTRAINT {revisions.VERSION_TABLE}_pkc PRIMARY KEY (version_num)\n)\n\n"
+)
+
 _FIRST = revisions.REVISIONS[0]
 """The revision that had its version table under Alembic's own name for it."""
 
@@ -210,8 +217,10 @@ def migrate(core: CoreConnection, folder: Path) -> None:
 def name_version_table(
     core: CoreConnection, context: MigrationContext, scripts: ScriptDirectory
 ) -> None:
-    """Have Alembic find the revision of a file in whose version table another name stood."""
-    if tampering.has_version_table_of_old(_driver(core)):
+    """Have Alembic find a version table, and in it the revision that stood under another name."""
+    is_old = tampering.has_version_table_of_old(_driver(core))
+    core.exec_driver_sql(_VERSION_TABLE)
+    if is_old:
         context.stamp(scripts, _FIRST)
         tampering.leave_version_table_of_old(_driver(core), _FIRST)
 
