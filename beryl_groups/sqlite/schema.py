@@ -169,6 +169,8 @@ def _run(core: CoreConnection, location: Location, found: str | None) -> None:
         config.attributes["connection"] = core
         with _scripts() as folder:
             config.set_main_option("script_location", str(folder).replace("%", "%%"))
+            if not (folder / "env.py").exists():  # a packer has left what it compiled
+                config.set_main_option("sourceless", "true")
             command.upgrade(config, revisions.HEAD)
         # Those that an edit with foreign keys off has left are no fault of the migration.
         if (orphans := _orphans(core) - orphans_before) > 0:
