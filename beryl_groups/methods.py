@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, TypeVarTuple
 from beryl_groups import operations
 from beryl_groups.broadcast import Audience, check_callback
 from beryl_groups.errors import InvalidName
+from beryl_groups.handle import Handle
 from beryl_groups.names import check_name, check_names, check_page, shown
 
 if TYPE_CHECKING:
@@ -19,7 +20,7 @@ T = TypeVar("T")
 Given = TypeVarTuple("Given")
 
 
-class GroupMethods(ABC):
+class GroupMethods(Handle, ABC):
     """Named sets of topics, and broadcasts to them.
 
     Names of groups and topics are plain strings, compared code point by code point. Every call
@@ -44,28 +45,31 @@ class GroupMethods(ABC):
         payload: object,
     ) -> None: ...
 
-    def create(self, name: str) -> None:
+    def create(self, name: str, *, exist_ok: bool = False) -> None:
         """Create a group without topics.
 
-        Raises `AlreadyExists` where there is a group of that name.
+        Raises `AlreadyExists` where there is a group of that name. With ``exist_ok`` that is no
+        error, and the group keeps its topics.
 
         >>> groups.create("team:design")
         >>> groups.topics("team:design")
         frozenset()
+        >>> groups.create("team:design", exist_ok=True)
         """
-        self._write(operations.create, check_name(name))
+        self._write(operations.create, check_name(name), exist_ok)
 
-    def delete(self, name: str) -> None:
+    def delete(self, name: str, *, missing_ok: bool = False) -> None:
         """Delete a group, and with it what it says of its topics.
 
-        Raises `NotFound` where there is no such group.
+        Raises `NotFound` where there is no such group, which is no error with ``missing_ok``.
 
         >>> groups.create("short-lived")
         >>> groups.delete("short-lived")
         >>> "short-lived" in groups
         False
+        >>> groups.delete("short-lived", missing_ok=True)
         """
-        self._write(operations.delete, check_name(name))
+        self._write(operations.delete, check_name(name), missing_ok)
 
     def rename(self, name: str, new_name: str) -> None:
         """Give a group another name; it keeps its topics.
@@ -80,17 +84,20 @@ class GroupMethods(ABC):
         """
         self._write(operations.rename, check_name(name), check_name(new_name))
 
-    def add(self, name: str, *topics: str) -> None:
+    def add(self, name: str, *topics: str, create: bool = False) -> None:
         """Add topics to a group: all of them or, where it raises, none.
 
-        A topic that is there already is no error. Raises `NotFound` where there is no such group.
+        A topic that is there already is no error. Raises `NotFound` where there is no such group;
+        with ``create`` the group is created then.
 
         >>> groups.create("team:web")
         >>> groups.add("team:web", "room:frontend", "room:css")
         >>> sorted(groups.topics("team:web"))
         ['room:css', 'room:frontend']
+        >>> groups.add("team:new", "room:desk", create=True)
         """
-        self._write(operations.add, check_name(name), check_names(topics))
+        operation = operations.create_and_add if create else operations.add
+        self._write(operation, check_name(name), check_names(topics))
 
     def remove(self, name: str, *topics: str) -> None:
         """Remove topics from a group: all of them or, where it raises, none.

@@ -22,13 +22,13 @@ if TYPE_CHECKING:
 _ABOVE_ALL_TEXT = b""  # SQLite orders every blob after every text
 
 
-def create(connection: Connection, name: str) -> None:
-    if not connection.execute(statements.CREATE, (name,)).fetchall():
+def create(connection: Connection, name: str, exist_ok: bool) -> None:
+    if not (connection.execute(statements.CREATE, (name,)).fetchall() or exist_ok):
         raise AlreadyExists(name)
 
 
-def delete(connection: Connection, name: str) -> None:
-    if not connection.execute(statements.DELETE, (name,)).fetchall():
+def delete(connection: Connection, name: str, missing_ok: bool) -> None:
+    if not (connection.execute(statements.DELETE, (name,)).fetchall() or missing_ok):
         raise NotFound(name)
 
 
@@ -46,6 +46,11 @@ def add(connection: Connection, name: str, topics: Sequence[str]) -> None:
         return
     group_id = _group_id(connection, name)
     connection.executemany(statements.ADD, [(group_id, topic) for topic in topics])
+
+
+def create_and_add(connection: Connection, name: str, topics: Sequence[str]) -> None:
+    create(connection, name, exist_ok=True)
+    add(connection, name, topics)
 
 
 def remove(connection: Connection, name: str, topics: Iterable[str]) -> None:
@@ -144,9 +149,12 @@ def touched(operation: Callable[..., Any], arguments: tuple[Any, ...]) -> Iterat
     """
     if operation is create:
         yield from _ANY_NAME
-        yield ordered_topics, arguments
-    elif operation is add or operation is remove or operation is set_topics:
+        yield ordered_topics, arguments[:1]
+        yield ordered_union, None
+    elif operation in (add, create_and_add, remove, set_topics):
         name, changed = arguments
+        if operation is create_and_add:
+            yield from _ANY_NAME
         yield topics, (name,)
         yield ordered_topics, (name,)
         yield ordered_union, None

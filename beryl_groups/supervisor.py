@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from beryl_groups import groups as _groups
 from beryl_groups.errors import StartFailed
+from beryl_groups.handle import Handle
 from beryl_groups.lines import reason_of
 
 if TYPE_CHECKING:
@@ -64,7 +65,7 @@ class PartFailed(StartFailed):
         return f"The {self.part} could not be started: {self.reason}."
 
 
-class SupervisedChannels:
+class SupervisedChannels(Handle):
     """What `start` has started; a context manager that stops it.
 
     ``channels`` and ``presence`` are of any type, as no type tells what is entered. ``groups`` is

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, TypeVarTuple
 from beryl_groups import operations
 from beryl_groups.broadcast import Audience, check_callback
 from beryl_groups.errors import InvalidName
+from beryl_groups.handle import Handle
 from beryl_groups.names import check_name, check_names, check_page
 
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ T = TypeVar("T")
 Given = TypeVarTuple("Given")
 
 
-class AsyncGroupMethods(ABC):
+class AsyncGroupMethods(Handle, ABC):
     """Named sets of topics, and broadcasts to them, for the tasks of an event loop.
 
     The names are those of ``Groups``, and so are the errors. A call that raises has stored
@@ -45,28 +46,31 @@ class AsyncGroupMethods(ABC):
         payload: object,
     ) -> None: ...
 
-    async def create(self, name: str) -> None:
+    async def create(self, name: str, *, exist_ok: bool = False) -> None:
         """Create a group without topics.
 
-        Raises `AlreadyExists` where there is a group of that name.
+        Raises `AlreadyExists` where there is a group of that name. With ``exist_ok`` that is no
+        error, and the group keeps its topics.
 
         >>> await groups.create("team:design")
         >>> await groups.topics("team:design")
         frozenset()
+        >>> await groups.create("team:design", exist_ok=True)
         """
-        await self._write(operations.create, check_name(name))
+        await self._write(operations.create, check_name(name), exist_ok)
 
-    async def delete(self, name: str) -> None:
+    async def delete(self, name: str, *, missing_ok: bool = False) -> None:
         """Delete a group, and with it what it says of its topics.
 
-        Raises `NotFound` where there is no such group.
+        Raises `NotFound` where there is no such group, which is no error with ``missing_ok``.
 
         >>> await groups.create("short-lived")
         >>> await groups.delete("short-lived")
         >>> await groups.exists("short-lived")
         False
+        >>> await groups.delete("short-lived", missing_ok=True)
         """
-        await self._write(operations.delete, check_name(name))
+        await self._write(operations.delete, check_name(name), missing_ok)
 
     async def rename(self, name: str, new_name: str) -> None:
         """Give a group another name; it keeps its topics.
@@ -81,17 +85,20 @@ class AsyncGroupMethods(ABC):
         """
         await self._write(operations.rename, check_name(name), check_name(new_name))
 
-    async def add(self, name: str, *topics: str) -> None:
+    async def add(self, name: str, *topics: str, create: bool = False) -> None:
         """Add topics to a group: all of them or, where it raises, none.
 
-        A topic that is there already is no error. Raises `NotFound` where there is no such group.
+        A topic that is there already is no error. Raises `NotFound` where there is no such group;
+        with ``create`` the group is created then.
 
         >>> await groups.create("team:web")
         >>> await groups.add("team:web", "room:frontend", "room:css")
         >>> sorted(await groups.topics("team:web"))
         ['room:css', 'room:frontend']
+        >>> await groups.add("team:new", "room:desk", create=True)
         """
-        await self._write(operations.add, check_name(name), check_names(topics))
+        operation = operations.create_and_add if create else operations.add
+        await self._write(operation, check_name(name), check_names(topics))
 
     async def remove(self, name: str, *topics: str) -> None:
         """Remove topics from a group: all of them or, where it raises, none.

@@ -12,31 +12,34 @@ from beryl_groups.commandline.input import with_standard_input
 @click.command(epilog=parameters.example("beryl-groups create groups.db team:web team:ops"))
 @parameters.database
 @parameters.new_groups
-def create(database: str, names: tuple[str, ...]) -> None:
+@click.option("--if-missing", is_flag=True, help="Leave a group that is there as it is.")
+def create(database: str, names: tuple[str, ...], *, if_missing: bool) -> None:
     """Create groups without topics.
 
     The database is made where there is none. All groups are created, or none where one exists
-    already. "-" stands for the names on standard input, one a line.
+    already; with --if-missing that is no error. "-" stands for the names on standard input, one a
+    line.
     """
     wanted = with_standard_input(names)
     with writing(database, make=True) as groups, groups.transaction() as transaction:
         for name in wanted:
-            transaction.create(name)
+            transaction.create(name, exist_ok=if_missing)
 
 
 @click.command(epilog=parameters.example("beryl-groups delete groups.db team:ops"))
 @parameters.database
 @parameters.groups
-def delete(database: str, names: tuple[str, ...]) -> None:
+@click.option("--if-exists", is_flag=True, help="Pass over a group that is not there.")
+def delete(database: str, names: tuple[str, ...], *, if_exists: bool) -> None:
     """Delete groups.
 
-    All of them, or none where one is not there. "-" stands for the names on standard input, one a
-    line.
+    All of them, or none where one is not there; with --if-exists that is no error. "-" stands for
+    the names on standard input, one a line.
     """
     wanted = with_standard_input(names)
     with writing(database) as groups, groups.transaction() as transaction:
         for name in wanted:
-            transaction.delete(name)
+            transaction.delete(name, missing_ok=if_exists)
 
 
 @click.command(epilog=parameters.example("beryl-groups rename groups.db team:web team:site"))
@@ -55,15 +58,16 @@ def rename(database: str, group: str, new: str) -> None:
 @parameters.database
 @parameters.group
 @parameters.topics
-def add(database: str, group: str, topics: tuple[str, ...]) -> None:
+@click.option("--create", is_flag=True, help="Create the group where it is not there.")
+def add(database: str, group: str, topics: tuple[str, ...], *, create: bool) -> None:
     """Add topics to a group.
 
-    One that is there already is no error. "-" stands for the topics on standard input, one a
-    line.
+    One that is there already is no error. With --create the group, and the database, is made where
+    there is none. "-" stands for the topics on standard input, one a line.
     """
     wanted = with_standard_input(topics)
-    with writing(database) as groups:
-        groups.add(group, *wanted)
+    with writing(database, make=create) as groups:
+        groups.add(group, *wanted, create=create)
 
 
 @click.command(epilog=parameters.example("beryl-groups remove groups.db team:design room:fonts"))

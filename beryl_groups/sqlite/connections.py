@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import threading
 import time
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from typing import TYPE_CHECKING, Literal, TypeVar
+from weakref import WeakValueDictionary
 
 from beryl_groups.errors import WalResetWarning
 from beryl_groups.sqlite import Error, Errors, driver
@@ -33,10 +36,38 @@ _WAL_RESET_FAULT = ((3, 7, 0), (3, 51, 2))
 _WAL_RESET_MENDED_BEFORE = ((3, 44, 6), (3, 50, 7))
 
 
+_turns_to_close: WeakValueDictionary[object, threading.RLock] = WeakValueDictionary()
+_gate = threading.Lock()
+
+
+def _renew_gate() -> None:
+    global _gate  # noqa: PLW0603 - the thread that may have held it is not in a forked child
+    _gate = threading.Lock()
+    _turns_to_close.clear()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_renew_gate)
+
+
 class Connection(driver.Connection):
-    """A connection of this package; in autocommit until it says BEGIN itself."""
+    """A connection of this package; in autocommit until it says BEGIN itself.
+
+    Those to one file are closed one after the other: of two that close at the same moment each
+    takes the other for one that stays, and leaves the sidecar files to it.
+    """
 
     lasting = True
+    _turn_to_close: threading.RLock | None = None
+
+    def take_turns(self, file: object) -> None:
+        """Share the turns to close with all other connections of this process to the file."""
+        with _gate:
+            self._turn_to_close = _turns_to_close.setdefault(file, threading.RLock())
+
+    def close(self) -> None:
+        with self._turn_to_close or nullcontext():
+            super().close()
 
 
 class ReadOnlyConnection(Connection):
@@ -117,7 +148,7 @@ def _open_settled(location: Location, busy_timeout: float) -> Connection:
 
 
 def _connect(location: Location, busy_timeout: float, factory: type[_C], **parameters: str) -> _C:
-    return driver.connect(
+    connection = driver.connect(
         location.uri(**parameters),
         uri=True,
         timeout=min(busy_timeout, _MOST_MILLISECONDS / 1000),
@@ -125,6 +156,8 @@ def _connect(location: Location, busy_timeout: float, factory: type[_C], **param
         check_same_thread=False,
         factory=factory,
     )
+    connection.take_turns(location.identity() or location.path)
+    return connection
 
 
 def _set_up(connection: Connection, *settings: str) -> None:

@@ -45,6 +45,23 @@ def test_create_and_delete_do_all_or_nothing(teams: Path) -> None:
     assert contents(teams) == {"team:ops": ["css"]}
 
 
+def test_a_script_may_run_twice(path: Path) -> None:
+    """With --if-missing, --if-exists and --create a command that was done before is no error."""
+    for _ in range(2):
+        run("create", path, "team", "crew", "--if-missing")
+        run("add", path, "--create", "new", "a")
+        run("delete", path, "gone", "crew", "--if-exists")
+    run("add", path, "team", "b")
+    run("create", path, "team", "--if-missing")
+    assert contents(path) == {"new": ["a"], "team": ["b"]}
+
+
+def test_add_makes_the_database_where_it_may_create(path: Path) -> None:
+    """`add --create` makes the file where there is none, as `create` does."""
+    run("add", path, "team", "a", "--create")
+    assert contents(path) == {"team": ["a"]}
+
+
 def test_rename_keeps_the_topics(teams: Path) -> None:
     """`rename` gives a group another name, and refuses one that is taken."""
     run("rename", teams, "team:web", "team:site")

@@ -172,6 +172,7 @@ def close_beside_threads(path: Path, database: str | Path) -> int:
         groups.close()
         assert all(end.result(PATIENCE) for end in ends)
         assert opened_since(before) == [], turn
+        assert files_beside(path) == ["groups.db"], turn
     return turn
 
 
@@ -182,6 +183,24 @@ def test_a_close_beside_other_threads_ends_their_calls(path: Path, in_memory: bo
     # In a process of its own, for SQLite crashes where a connection is closed too early.
     gather(close_beside_threads, [(path, ":memory:" if in_memory else path)])
     assert files_beside(path) == ["groups.db"]
+
+
+def test_handles_that_close_at_the_same_moment_leave_nothing_behind(path: Path) -> None:
+    """Of several last connections that are closed together, one takes the sidecar files along."""
+    beryl_groups.start(path).close()
+    for turn in range(100):
+        handles = [beryl_groups.start(path) for _ in range(4)]
+        for each in handles:
+            each.create("group", exist_ok=True)
+        together = threading.Barrier(len(handles))
+
+        def close(handle: Groups, together: threading.Barrier = together) -> None:
+            together.wait(PATIENCE)
+            handle.close()
+
+        for end in [in_thread(partial(close, each)) for each in handles]:
+            end.result(PATIENCE)
+        assert files_beside(path) == ["groups.db"], turn
 
 
 def test_a_close_refuses_those_that_wait(path: Path) -> None:

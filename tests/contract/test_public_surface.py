@@ -52,12 +52,12 @@ def test_the_surface_is_this_and_nothing_more() -> None:
 
 
 SHARED_METHODS = {
-    "add": "(self, name: 'str', *topics: 'str') -> 'None'",
+    "add": "(self, name: 'str', *topics: 'str', create: 'bool' = False) -> 'None'",
     "broadcast": "(self, channels: 'Callable[[str, str, Any], object]', "
     "group: 'str | Iterable[str]', event: 'str', payload: 'object', *, "
     "exclude: 'Iterable[str]' = ()) -> 'None'",
-    "create": "(self, name: 'str') -> 'None'",
-    "delete": "(self, name: 'str') -> 'None'",
+    "create": "(self, name: 'str', *, exist_ok: 'bool' = False) -> 'None'",
+    "delete": "(self, name: 'str', *, missing_ok: 'bool' = False) -> 'None'",
     "groups_of": "(self, topic: 'str') -> 'list[str]'",
     "list_groups": "(self, prefix: 'str' = '', *, after: 'str | None' = None, "
     "limit: 'int | None' = None) -> 'list[str]'",

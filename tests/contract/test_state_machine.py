@@ -65,6 +65,17 @@ class GroupsBesideADict(RuleBasedStateMachine):
         if self.both(on, lambda groups: groups.create(name), expected):
             self.model[name] = set()
 
+    @rule(on=HANDLES, name=NAMES, topics=TOPICS)
+    def provision(self, on: int, name: str, topics: list[str]) -> None:
+        self.both(on, lambda groups: groups.create(name, exist_ok=True), None)
+        self.both(on, lambda groups: groups.add(name, *topics, create=True), None)
+        self.model.setdefault(name, set()).update(topics)
+
+    @rule(on=HANDLES, name=NAMES)
+    def delete_if_there(self, on: int, name: str) -> None:
+        self.both(on, lambda groups: groups.delete(name, missing_ok=True), None)
+        self.model.pop(name, None)
+
     @rule(on=HANDLES, name=NAMES)
     def delete(self, on: int, name: str) -> None:
         if self.both(on, lambda groups: groups.delete(name), self.missing(name)):
