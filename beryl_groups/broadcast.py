@@ -2,22 +2,38 @@
 
 from __future__ import annotations
 
-import logging
-from inspect import isawaitable
+from functools import partial
+from inspect import isawaitable, iscoroutine, iscoroutinefunction
 from typing import TYPE_CHECKING, Any
 
 from beryl_groups import operations
+from beryl_groups.failures import Failures
 from beryl_groups.names import check_name, check_names, shown
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-logger = logging.getLogger("beryl_groups")
+_REMEDY = (
+    "wrap the callback with beryl_groups.channels.from_async, or use a handle of beryl_groups.aio."
+)
 
 
 def check_callback(channels: object) -> None:
     if not callable(channels):
         raise TypeError(f"channels is a callable (topic, event, payload), not {shown(channels)}.")
+
+
+def refuse_async(channels: object) -> None:
+    """Raise where a callback is async, which only an async handle awaits."""
+    if is_async(channels):
+        raise TypeError(f"{shown(channels)} is async, and nobody awaits it here: " + _REMEDY)
+
+
+def is_async(function: object) -> bool:
+    """Tell whether a call gives what has to be awaited, as far as can be told before."""
+    while isinstance(function, partial):
+        function = function.func
+    return iscoroutinefunction(function) or iscoroutinefunction(type(function).__call__)
 
 
 class Audience:
@@ -44,7 +60,7 @@ class Audience:
 def deliver(
     channels: Callable[[str, str, Any], object],
     group: str | tuple[str, ...],
-    topics: Iterable[str],
+    topics: tuple[str, ...],
     event: str,
     payload: object,
 ) -> None:
@@ -53,32 +69,33 @@ def deliver(
     A callback that raises an ``Exception`` keeps the event from nobody else. What is no
     ``Exception``, such as ``KeyboardInterrupt``, ends the broadcast and reaches the caller.
     """
-    for topic in topics:
-        try:
-            channels(topic, event, payload)
-        except Exception:
-            logger.exception(_FAILED, event, _shown(group), topic)
+    left = iter(topics)
+    failures: Failures | None = None  # as in most calls
+    try:
+        while True:
+            try:  # not in the loop, where it would cost each topic something
+                for topic in left:
+                    returned = channels(topic, event, payload)
+                    if returned is not None:
+                        refuse_awaitable(returned)
+                return
+            except Exception as error:  # noqa: BLE001 - it is logged
+                failures = failures or Failures(group, event, topics)
+                failures.note(error, topic, left)
+    finally:
+        if failures is not None:
+            failures.log()
 
 
-async def deliver_async(
-    channels: Callable[[str, str, Any], object],
-    group: str | tuple[str, ...],
-    topics: Iterable[str],
-    event: str,
-    payload: object,
-) -> None:
-    """Do what `deliver` does, and await what the callback returns if that can be awaited."""
-    for topic in topics:
-        try:
-            returned = channels(topic, event, payload)
-            if isawaitable(returned):
-                await returned
-        except Exception:
-            logger.exception(_FAILED, event, _shown(group), topic)
+def refuse_awaitable(returned: object) -> None:
+    """Raise where a callback has left its work to somebody who awaits what it returned.
 
-
-_FAILED = "Broadcast of the event %r of the group %s to the topic %r failed."
-
-
-def _shown(group: str | tuple[str, ...]) -> str:
-    return repr(group) if isinstance(group, str) else ", ".join(map(repr, group))
+    A future is being worked on by others.
+    """
+    if isawaitable(returned) and not hasattr(returned, "add_done_callback"):
+        if iscoroutine(returned):
+            returned.close()
+        raise TypeError(
+            f"The callback returned a {type(returned).__name__}, which nobody awaits here: "
+            + _REMEDY
+        )

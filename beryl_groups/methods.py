@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from inspect import iscoroutinefunction
 from typing import TYPE_CHECKING, Any, TypeVar, TypeVarTuple
 
 from beryl_groups import operations
-from beryl_groups.broadcast import Audience, check_callback
+from beryl_groups.broadcast import Audience, check_callback, refuse_async
 from beryl_groups.errors import InvalidName
 from beryl_groups.handle import Handle
-from beryl_groups.names import check_name, check_names, check_page, shown
+from beryl_groups.names import check_name, check_names, check_page
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -197,7 +196,9 @@ class GroupMethods(Handle, ABC):
         exist has no topics. The payload is handed over as it is.
 
         An ``Exception`` from the callback is logged on the logger ``beryl_groups``, and the other
-        topics still get the event. ``KeyboardInterrupt`` and the like pass through.
+        topics still get the event. The same failure of many topics is logged once: the same are
+        errors of one type, raised at one place, that say the same but for the name of the topic.
+        ``KeyboardInterrupt`` and the like pass through. An async callback is a ``TypeError``.
 
         >>> groups.broadcast(print, "team:engineering", "deploy_started", {"env": "prod"})
         room:backend deploy_started {'env': 'prod'}
@@ -206,11 +207,7 @@ class GroupMethods(Handle, ABC):
         room:frontend lunch None
         """
         check_callback(channels)
-        if iscoroutinefunction(channels) or iscoroutinefunction(type(channels).__call__):
-            raise TypeError(
-                f"{shown(channels)} is async, and nobody would await it here: wrap it with "
-                "beryl_groups.channels.from_async."
-            )
+        refuse_async(channels)
         audience = Audience(group, exclude)
         topics = audience.without_excluded(self._read(audience.operation, *audience.names))
         self._deliver(channels, audience.group, topics, event, payload)

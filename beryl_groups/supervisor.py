@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import threading
 from dataclasses import dataclass
 from functools import partial
@@ -12,6 +11,7 @@ from beryl_groups import groups as _groups
 from beryl_groups.errors import StartFailed
 from beryl_groups.handle import Handle
 from beryl_groups.lines import reason_of
+from beryl_groups.logs import logger
 
 if TYPE_CHECKING:
     import os
@@ -23,8 +23,6 @@ if TYPE_CHECKING:
     from beryl_groups.groups import Groups
 
 __all__ = ["PartFailed", "SupervisedChannels", "SupervisedConfig", "start"]
-
-logger = logging.getLogger("beryl_groups")
 
 
 @dataclass(frozen=True)
@@ -140,11 +138,11 @@ class SupervisedChannels(Handle):
         for leave in reversed(exits):
             try:
                 leave(kind, error, traceback)  # what it returns must not hide the error
-            except BaseException as failure:
+            except BaseException as failure:  # noqa: BLE001 - it is raised or logged
                 if first is None:
                     first = failure
                 else:
-                    logger.exception("Something else could not be stopped either.")
+                    logger().exception("Something else could not be stopped either.")
         if first is not None:
             raise first
 

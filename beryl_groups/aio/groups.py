@@ -10,7 +10,6 @@ from contextlib import asynccontextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Any, Self, TypeVar, TypeVarTuple, cast
 
-from beryl_groups import broadcast
 from beryl_groups.aio.methods import AsyncGroupMethods
 from beryl_groups.aio.threads import Job, own_thread, running_loop
 from beryl_groups.aio.transaction import AsyncTransaction
@@ -66,15 +65,8 @@ class AsyncGroups(AsyncGroupMethods):
         self._refuse_if_unusable()
         return self._turns.write(operation, *given)
 
-    async def _deliver(
-        self,
-        channels: Callable[[str, str, Any], object],
-        group: str | tuple[str, ...],
-        topics: tuple[str, ...],
-        event: str,
-        payload: object,
-    ) -> None:
-        await broadcast.deliver_async(channels, group, topics, event, payload)
+    async def _deliver(self, delivery: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        await delivery()
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[AsyncTransaction]:

@@ -10,13 +10,15 @@ from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Any, TypeVar, TypeVarTuple
 
 from beryl_groups import operations
+from beryl_groups.aio.delivery import check_concurrency, check_timeout, deliver
 from beryl_groups.broadcast import Audience, check_callback
 from beryl_groups.errors import InvalidName
+from beryl_groups.failures import Failures
 from beryl_groups.handle import Handle
 from beryl_groups.names import check_name, check_names, check_page
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Iterable
+    from collections.abc import AsyncIterator, Callable, Coroutine, Iterable
 
 
 T = TypeVar("T")
@@ -37,14 +39,7 @@ class AsyncGroupMethods(Handle, ABC):
     async def _write(self, operation: Callable[[Any, *Given], T], *given: *Given) -> T: ...
 
     @abstractmethod
-    async def _deliver(
-        self,
-        channels: Callable[[str, str, Any], object],
-        group: str | tuple[str, ...],
-        topics: tuple[str, ...],
-        event: str,
-        payload: object,
-    ) -> None: ...
+    async def _deliver(self, delivery: Callable[[], Coroutine[Any, Any, None]]) -> None: ...
 
     async def create(self, name: str, *, exist_ok: bool = False) -> None:
         """Create a group without topics.
@@ -190,7 +185,7 @@ class AsyncGroupMethods(Handle, ABC):
         for name in await self.list_groups():
             yield name
 
-    async def broadcast(
+    async def broadcast(  # noqa: PLR0913 - one for each thing that can be said of it
         self,
         channels: Callable[[str, str, Any], object],
         group: str | Iterable[str],
@@ -198,18 +193,27 @@ class AsyncGroupMethods(Handle, ABC):
         payload: object,
         *,
         exclude: Iterable[str] = (),
+        concurrency: int = 1,
+        timeout: float | None = None,
     ) -> None:
         """Call ``channels(topic, event, payload)`` once for each topic of a group.
 
-        The callback is plain or ``async``; what it returns is awaited, where it can be, before
-        the next topic has its turn. In code point order of the topics, in this task, with no
-        transaction held, so the callback may use the handle. ``group`` is a name or an iterable
-        of names, whose topics get the event once each; the topics in ``exclude`` do not. A group
-        that does not exist has no topics. The payload is handed over as it is.
+        The callback is plain or ``async``; what it returns is awaited, where it can be. In code
+        point order of the topics, with no transaction held, so the callback may use the handle.
+        ``group`` is a name or an iterable of names, whose topics get the event once each; the
+        topics in ``exclude`` do not. A group that does not exist has no topics. The payload is
+        handed over as it is.
+
+        At most ``concurrency`` callbacks run at a time; with 1 all run in this task, one after
+        the other. What a callback has returned is awaited for at most ``timeout`` seconds (None:
+        without limit); then it is cancelled, which is a failure, and awaited until it has ended.
 
         An ``Exception`` from the callback is logged on the logger ``beryl_groups``, and the other
-        topics still get the event. ``CancelledError``, ``KeyboardInterrupt`` and the like end the
-        broadcast and pass through.
+        topics still get the event; so is a ``CancelledError`` where nobody has cancelled this
+        task. The same failure of many topics is logged once: the same are errors of one type,
+        raised at one place, that say the same but for the name of the topic. Where this task is
+        cancelled all callbacks are, and ``CancelledError`` passes through. So do
+        ``KeyboardInterrupt`` and the like.
 
         >>> async def send(topic, event, payload):
         ...     print(topic, event, payload)
@@ -218,9 +222,16 @@ class AsyncGroupMethods(Handle, ABC):
         room:frontend deploy_started {'env': 'prod'}
         >>> await groups.broadcast(print, "team:engineering", "lunch", 1, exclude=["room:backend"])
         room:frontend lunch 1
+        >>> await groups.broadcast(send, "team:engineering", "tea", 2, concurrency=10, timeout=1.5)
+        room:backend tea 2
+        room:frontend tea 2
         """
         check_callback(channels)
+        pace = check_concurrency(concurrency), check_timeout(timeout)
         audience = Audience(group, exclude)
         topics = await self._read(audience.operation, *audience.names)
         topics = audience.without_excluded(topics)
-        await self._deliver(channels, audience.group, topics, event, payload)
+        failures = Failures(audience.group, event, topics)
+        await self._deliver(
+            lambda: deliver(lambda topic: channels(topic, event, payload), topics, failures, *pace)
+        )

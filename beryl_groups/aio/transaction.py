@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar, TypeVarTuple
 
-from beryl_groups import broadcast
 from beryl_groups.aio.methods import AsyncGroupMethods
 from beryl_groups.aio.threads import Job
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Callable, Coroutine
     from concurrent.futures import ThreadPoolExecutor
 
     from beryl_groups.transaction import Transaction
@@ -29,7 +27,7 @@ class AsyncTransaction(AsyncGroupMethods):
     def __init__(self, transaction: Transaction, thread: ThreadPoolExecutor) -> None:
         self._transaction = transaction
         self._thread = thread
-        self.deliveries: list[Callable[[], Awaitable[None]]] = []
+        self.deliveries: list[Callable[[], Coroutine[Any, Any, None]]] = []
 
     async def _read(self, operation: Callable[[Any, *Given], T], *given: *Given) -> T:
         self._transaction.refuse_if_unusable()
@@ -43,14 +41,5 @@ class AsyncTransaction(AsyncGroupMethods):
         job = Job(self._thread, lambda: write(operation, *given))
         return await job.result_or_end()
 
-    async def _deliver(
-        self,
-        channels: Callable[[str, str, Any], object],
-        group: str | tuple[str, ...],
-        topics: tuple[str, ...],
-        event: str,
-        payload: object,
-    ) -> None:
-        self.deliveries.append(
-            partial(broadcast.deliver_async, channels, group, topics, event, payload)
-        )
+    async def _deliver(self, delivery: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        self.deliveries.append(delivery)

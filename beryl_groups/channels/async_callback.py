@@ -3,24 +3,35 @@
 from __future__ import annotations
 
 import asyncio
-from concurrent.futures import wait
-from typing import TYPE_CHECKING, Any
+import inspect
+from concurrent.futures import FIRST_COMPLETED, CancelledError, Future, wait
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from beryl_groups.broadcast import check_callback
+from beryl_groups.failures import LoopEnded
+from beryl_groups.names import shown
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import AsyncGenerator, Callable, Coroutine
 
-_LOOK_EVERY = 1.0
+T = TypeVar("T")
+
+_LOOK_EVERY = 0.1
 """Seconds after which one who waits looks whether the loop still runs."""
+
+_A_MOMENT = 0.1
+"""Seconds that a loop may take from cancelling its tasks to telling that it ends."""
 
 
 def from_async(
-    callback: Callable[[str, str, Any], Awaitable[object]], loop: asyncio.AbstractEventLoop
+    callback: Callable[[str, str, Any], object], loop: asyncio.AbstractEventLoop
 ) -> Callable[[str, str, Any], None]:
     """Return a callback for other threads, which runs an async one on its event loop.
 
     It waits until the async callback has returned, and raises what that raised. On the thread of
-    the loop itself, where to wait would be to wait for ever, it raises ``RuntimeError``, and so
-    it does where the loop does not run: there, await the async callback itself.
+    the loop itself, where to wait would be to wait for ever, it raises ``RuntimeError``: there,
+    await the async callback itself. So it does where the loop does not run, or ends; a broadcast
+    is over then, and logs how many topics did not get the event.
 
     >>> import asyncio
     >>> async def send(topic: str, event: str, payload: object) -> None:
@@ -32,29 +43,91 @@ def from_async(
     room:backend lunch None
     room:frontend lunch None
     """
+    check_callback(callback)
+    if not isinstance(loop, asyncio.AbstractEventLoop):
+        raise TypeError(f"loop is an event loop of asyncio, not {shown(loop)}.")
+    end = _End.of(loop)
 
-    async def run(topic: str, event: str, payload: Any) -> None:
-        await callback(topic, event, payload)
+    async def run(topic: str, event: str, payload: Any) -> asyncio.CancelledError | None:
+        await end.foresee()
+        try:
+            returned = callback(topic, event, payload)
+            if inspect.isawaitable(returned):
+                await returned
+        except asyncio.CancelledError as error:
+            task = asyncio.current_task()
+            if task is None or task.cancelling():
+                raise
+            return error  # nobody has cancelled the task
+        return None
 
     def send(topic: str, event: str, payload: Any) -> None:
-        if not loop.is_running():
-            raise RuntimeError("The event loop of the async callback does not run.")
         if _runs_here(loop):
             raise RuntimeError(
                 "This is the thread of the event loop, which would wait for itself: "
                 "call from another thread, or await the async callback."
             )
-        future = asyncio.run_coroutine_threadsafe(run(topic, event, payload), loop)
-        try:
-            while not wait([future], _LOOK_EVERY).done:
-                if not loop.is_running():
-                    raise RuntimeError("The event loop stopped before the async callback was done.")
-        except BaseException:
-            future.cancel()
-            raise
-        future.result()
+        if end.come.done() or not loop.is_running():
+            raise LoopEnded("The event loop of the async callback does not run.")
+        failure = _outcome(run(topic, event, payload), loop, end.come)
+        if failure is not None:
+            raise CancelledError(*failure.args) from failure
 
     return send
+
+
+def _outcome(running: Coroutine[Any, Any, T], loop: asyncio.AbstractEventLoop, end: Future[T]) -> T:
+    """Have a coroutine run on its loop, and wait for it as long as that runs."""
+    try:
+        future = asyncio.run_coroutine_threadsafe(running, loop)
+    except RuntimeError as error:
+        running.close()
+        raise LoopEnded("The event loop of the async callback was closed.") from error
+    try:
+        while not wait([future, end], _LOOK_EVERY, FIRST_COMPLETED).done and loop.is_running():
+            pass
+        if not future.done() or (future.cancelled() and wait([end], _A_MOMENT).done):
+            raise LoopEnded("The event loop stopped before the async callback was done.")
+        return future.result()
+    except BaseException:
+        future.cancel()
+        if inspect.getcoroutinestate(running) == inspect.CORO_CREATED and not loop.is_running():
+            running.close()  # which nobody else will
+        raise
+
+
+class _End:
+    """The end of an event loop, foreseen.
+
+    A loop that ends as that of ``asyncio.run`` does first cancels its tasks, then closes its async
+    generators, and then waits for the threads of its pool, during which it goes on running. To one
+    of these threads that has something to run on it, the end has come when the generators close.
+    """
+
+    _known: dict[asyncio.AbstractEventLoop, _End] = {}  # noqa: RUF012 - those that may yet run
+
+    def __init__(self) -> None:
+        self.come: Future[Any] = Future()
+        self._generator: AsyncGenerator[None, None] | None = None
+
+    @classmethod
+    def of(cls, loop: asyncio.AbstractEventLoop) -> _End:
+        for each in list(cls._known):
+            if each.is_closed():
+                cls._known.pop(each, None)
+        return cls._known.setdefault(loop, cls())
+
+    async def foresee(self) -> None:
+        """Begin to wait for the end; on the loop."""
+        if self._generator is None:
+            self._generator = self._wait()
+            await anext(self._generator)
+
+    async def _wait(self) -> AsyncGenerator[None, None]:
+        try:
+            yield
+        finally:
+            self.come.set_result(None)
 
 
 def _runs_here(loop: asyncio.AbstractEventLoop) -> bool:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import inspect
 from typing import TYPE_CHECKING, Any, overload
 
+from beryl_groups.broadcast import is_async
 from beryl_groups.channels.text import as_json
 
 if TYPE_CHECKING:
@@ -30,10 +30,10 @@ def phoenix(
     [null, null, "room:lobby", "deploy_started", {"env": "prod"}]
     """
 
-    def push(topic: str, event: str, payload: object) -> None:
-        send(topic, as_json([None, None, topic, event, payload]))
+    def push(topic: str, event: str, payload: object) -> object:
+        return send(topic, as_json([None, None, topic, event, payload]))
 
     async def push_async(topic: str, event: str, payload: object) -> None:
         await send(topic, as_json([None, None, topic, event, payload]))  # type: ignore[misc]
 
-    return push_async if inspect.iscoroutinefunction(send) else push
+    return push_async if is_async(send) else push

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import inspect
 from typing import TYPE_CHECKING, Any, Protocol, overload
 
+from beryl_groups.broadcast import is_async
 from beryl_groups.channels.text import event_and_payload, unchanged
 
 if TYPE_CHECKING:
@@ -61,5 +61,5 @@ def redis(
         await client.publish(to(topic, event), body(event, payload))
 
     # The ``publish`` of either is a plain function, of which only the result tells.
-    is_async = inspect.iscoroutinefunction(getattr(client, "execute_command", None))
-    return send_async if is_async else send
+    command = getattr(client, "execute_command", None)
+    return send_async if is_async(command) else send

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import inspect
 from typing import TYPE_CHECKING, Any, Protocol, overload
+
+from beryl_groups.broadcast import is_async
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
@@ -38,4 +39,4 @@ def socketio(server: Server | AsyncServer) -> Callable[[str, str, Any], object]:
     async def emit_async(topic: str, event: str, payload: Any) -> None:
         await server.emit(event, payload, to=topic)  # type: ignore[misc]
 
-    return emit_async if inspect.iscoroutinefunction(server.emit) else emit
+    return emit_async if is_async(server.emit) else emit

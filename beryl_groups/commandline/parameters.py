@@ -128,6 +128,24 @@ exclude = click.option(
     shell_complete=_names(_topics_of_the_group),
     help="A topic that does not get the event; may be given several times.",
 )
+cafile = click.option(
+    "--cafile",
+    metavar="FILE",
+    shell_complete=_file_names,
+    help="Trust the authorities in this PEM file, too, for mqtts: and rediss:.",
+)
+cert = click.option(
+    "--cert",
+    metavar="FILE",
+    shell_complete=_file_names,
+    help="Show the broker the certificate in this PEM file.",
+)
+key = click.option(
+    "--key",
+    metavar="FILE",
+    shell_complete=_file_names,
+    help="The key of --cert, where it is in a PEM file of its own; without a password.",
+)
 as_json = click.option("--json", "as_json", is_flag=True, help="Write JSON.")
 backup_first = click.option(
     "--backup",

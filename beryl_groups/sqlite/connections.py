@@ -9,6 +9,7 @@ from contextlib import contextmanager, nullcontext, suppress
 from typing import TYPE_CHECKING, Literal, TypeVar
 from weakref import WeakValueDictionary
 
+from beryl_groups.clock import monotonic
 from beryl_groups.errors import WalResetWarning
 from beryl_groups.sqlite import Error, Errors, driver
 
@@ -252,12 +253,12 @@ def use_wal(connection: Connection, busy_timeout: float) -> bool:
 
     SQLite does not wait for others here as it does elsewhere, so this does.
     """
-    deadline = time.monotonic() + busy_timeout
+    deadline = monotonic() + busy_timeout
     while True:
         try:
             (mode,) = connection.execute("PRAGMA journal_mode = WAL").fetchone()
         except Error as error:
-            if primary_code(error) != driver.SQLITE_BUSY or time.monotonic() >= deadline:
+            if primary_code(error) != driver.SQLITE_BUSY or monotonic() >= deadline:
                 raise
             time.sleep(0.005)
         else:

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from beryl_groups.sqlite.connections import Connection
     from beryl_groups.sqlite.store import Store
 
+_KIB_OF_CACHE = 64 * 1024
+
 _PATIENCE = 5.0  # seconds, with a backup that somebody has open
 
 _HIGHEST_ID = """
@@ -59,7 +61,7 @@ def _replace(
 ) -> None:
     # A restored group is another one than the group that had its id: none is given twice.
     highest = max(highest_id(connection), highest_id(backup))
-    with connections.watched(connection, on_the_way):
+    with _roomy(connection), connections.watched(connection, on_the_way):
         for statement in _FORGET:
             connection.execute(statement)
         insert, delete = _REMEMBER_ID
@@ -73,6 +75,17 @@ def _replace(
             "INSERT INTO group_topics (group_id, topic) VALUES (?, ?)",
             backup.execute(TOPICS, (highest,)),
         )
+
+
+@contextmanager
+def _roomy(connection: Connection) -> Iterator[None]:
+    """Keep in memory the pages that all topics touch: the common cache would be filled anew."""
+    (usual,) = connection.execute("PRAGMA cache_size").fetchone()
+    connection.execute(f"PRAGMA cache_size = -{_KIB_OF_CACHE}")
+    try:
+        yield
+    finally:
+        connection.execute(f"PRAGMA cache_size = {usual}")
 
 
 def highest_id(connection: Connection) -> int:

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import sqlalchemy as sa
-from alembic import op
+
+if TYPE_CHECKING:
+    from alembic.operations import Operations
 
 revision = "0001"
 down_revision = None
@@ -13,7 +17,7 @@ depends_on = None
 APPLICATION_ID = 0x6272796C  # "bryl"
 
 
-def upgrade() -> None:
+def upgrade(op: Operations) -> None:
     op.create_table(
         "groups",
         sa.Column("id", sa.Integer(), primary_key=True),
@@ -48,7 +52,7 @@ def upgrade() -> None:
     op.execute(f"PRAGMA application_id = {APPLICATION_ID}")
 
 
-def downgrade() -> None:
+def downgrade(op: Operations) -> None:
     op.execute("PRAGMA application_id = 0")
     op.execute("DROP VIEW memberships")
     op.drop_table("group_topics")

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import logging
+import signal
 import threading
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -10,12 +12,14 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from beryl_groups.channels import from_async
+from tests.aio.loops import until
 from tests.processes import PATIENCE
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Iterator
 
     from beryl_groups import Groups
+    from tests.aio.loops import Run
 
 
 @contextmanager
@@ -103,7 +107,7 @@ def test_what_the_async_callback_raises_is_logged_for_its_topic(
 def test_on_the_thread_of_the_loop_it_is_refused(
     team: Groups, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """There it would wait for itself: it says so, for each topic, and nothing hangs."""
+    """There it would wait for itself: it says so, and nothing hangs."""
 
     async def send(topic: str, event: str, payload: object) -> None:
         pytest.fail("it was called")
@@ -115,7 +119,8 @@ def test_on_the_thread_of_the_loop_it_is_refused(
         team.broadcast(channels, "team", "e", None)
 
     asyncio.run(main())
-    assert len(caplog.records) == 3
+    (record,) = caplog.records
+    assert "3 topics" in record.getMessage()
 
 
 def test_a_loop_of_another_thread_serves_one_that_has_a_loop_itself(team: Groups) -> None:
@@ -156,6 +161,165 @@ def test_a_loop_that_stops_meanwhile_is_not_waited_for() -> None:
 
     with loop_in_a_thread() as loop, pytest.raises(RuntimeError, match="stopped before"):
         from_async(send, loop)("room.a", "e", None)
+
+
+MANY = 1000
+
+
+@pytest.fixture
+def crowd(groups: Groups) -> Groups:
+    groups.create("crowd")
+    groups.add("crowd", *(f"room.{number:03}" for number in range(MANY)))
+    return groups
+
+
+def only_told_is_the_end(caplog: pytest.LogCaptureFixture, got: list[str]) -> bool:
+    """Tell whether the log has one record, which says how many did not get the event."""
+    (record,) = caplog.records
+    assert record.getMessage() == (
+        "Broadcast of the event 'e' of the group 'crowd' ended with the event loop of its "
+        f"callback: {MANY - len(got):,} of 1,000 topics did not get the event."
+    )
+    return True
+
+
+@pytest.mark.parametrize("hangs", [False, True])
+@pytest.mark.parametrize("in_pool", [False, True])
+def test_a_broadcast_ends_with_its_loop(
+    crowd: Groups, run: Run, caplog: pytest.LogCaptureFixture, in_pool: bool, hangs: bool
+) -> None:
+    """A program whose loop ends waits for the rest of no broadcast; the log has one record."""
+    got: list[str] = []
+
+    async def send(topic: str, event: str, payload: object) -> None:
+        if hangs and len(got) == 3:
+            await asyncio.Event().wait()
+        await asyncio.sleep(0.001)
+        got.append(topic)
+
+    threads: list[threading.Thread] = []
+
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+        channels = from_async(send, loop)
+        if in_pool:
+            loop.run_in_executor(None, crowd.broadcast, channels, "crowd", "e", None)
+        else:
+            work = threading.Thread(target=crowd.broadcast, args=(channels, "crowd", "e", None))
+            work.start()
+            threads.append(work)
+        await until(lambda: len(got) >= 3)
+
+    run(main())
+    for thread in threads:
+        thread.join(PATIENCE)
+        assert not thread.is_alive()
+    assert 3 <= len(got) < MANY
+    assert only_told_is_the_end(caplog, got)
+
+
+def test_ctrl_c_ends_a_broadcast_in_a_thread_with_its_loop(
+    crowd: Groups, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The loop that it interrupts is not kept running by the thread that sends through it."""
+    got: list[str] = []
+
+    async def send(topic: str, event: str, payload: object) -> None:
+        if len(got) == 3:
+            signal.raise_signal(signal.SIGINT)
+            await asyncio.Event().wait()
+        await asyncio.sleep(0)
+        got.append(topic)
+
+    async def main() -> None:
+        channels = from_async(send, asyncio.get_running_loop())
+        await asyncio.to_thread(crowd.broadcast, channels, "crowd", "e", None)
+
+    with pytest.raises(KeyboardInterrupt):
+        asyncio.run(main())
+    assert len(got) == 3
+    assert only_told_is_the_end(caplog, got)
+
+
+@pytest.mark.parametrize("moment", ["never started", "stopped", "closed"])
+def test_a_broadcast_to_a_loop_that_does_not_run_is_over_at_once(
+    crowd: Groups, caplog: pytest.LogCaptureFixture, moment: str
+) -> None:
+    """Nobody gets the event, and the log says so once."""
+    loop = asyncio.new_event_loop()
+    channels = from_async(unwanted, loop)
+    if moment != "never started":
+        loop.run_until_complete(asyncio.sleep(0))
+    if moment == "closed":
+        loop.close()
+    crowd.broadcast(channels, "crowd", "e", None)
+    with crowd.transaction() as transaction:
+        transaction.broadcast(channels, "crowd", "e", None)
+    assert len(caplog.records) == 2
+    del caplog.records[1]
+    assert only_told_is_the_end(caplog, [])
+    loop.close()
+
+
+def test_a_broadcast_ends_with_a_loop_that_is_stopped(
+    crowd: Groups, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A loop that is stopped in the middle, and cancels nothing, serves no other topic."""
+    got: list[str] = []
+
+    async def send(topic: str, event: str, payload: object) -> None:
+        if len(got) == 3:
+            asyncio.get_running_loop().stop()
+            await asyncio.sleep(0)
+        got.append(topic)
+
+    with loop_in_a_thread() as loop:
+        crowd.broadcast(from_async(send, loop), "crowd", "e", None)
+        assert len(got) == 3
+        assert only_told_is_the_end(caplog, got)
+
+
+async def unwanted(*_: object) -> None:
+    pytest.fail("it was called")
+
+
+def test_a_cancelled_error_of_nobody_is_a_failure_with_its_traceback(
+    team: Groups, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A peer that went away ends neither the broadcast nor the trace of where it was."""
+
+    def peer_is_gone() -> None:
+        raise asyncio.CancelledError
+
+    async def send(topic: str, event: str, payload: object) -> None:
+        await asyncio.sleep(0)
+        peer_is_gone()
+
+    with loop_in_a_thread() as loop:
+        team.broadcast(from_async(send, loop), "team", "e", None)
+    (record,) = caplog.records
+    assert "3 topics" in record.getMessage()
+    assert "in peer_is_gone" in logging.Formatter().format(record)
+
+
+def test_a_plain_callback_runs_on_the_loop(team: Groups) -> None:
+    """Where nothing is to be awaited, it is still called in the thread of the loop."""
+    threads: list[threading.Thread] = []
+    with loop_in_a_thread() as loop:
+        plain = from_async(lambda *_: threads.append(threading.current_thread()), loop)
+        team.broadcast(plain, "team", "e", None)
+    assert len(threads) == 3
+    assert threading.current_thread() not in threads
+
+
+def test_what_is_no_callback_or_no_loop_is_refused() -> None:
+    """It is told where the mistake is made, and not for each topic."""
+    loop = asyncio.new_event_loop()
+    with pytest.raises(TypeError, match="channels is a callable"):
+        from_async("send", loop)  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match=r"^loop is an event loop of asyncio, not None"):
+        from_async(unwanted, None)  # type: ignore[arg-type]
+    loop.close()
 
 
 def test_the_channel_layer_of_django_gets_the_event_for_its_groups(team: Groups) -> None:

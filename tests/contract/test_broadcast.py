@@ -92,25 +92,23 @@ def test_what_cannot_be_called_is_refused(team: Groups) -> None:
 def test_a_failing_callback_is_logged_and_the_rest_get_theirs(
     team: Groups, inbox: Inbox, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Each failure is one record with its traceback, naming group, topic and event."""
+    """The failure is a record with its traceback, naming group, topic and event."""
 
     def flaky(topic: str, event: str, payload: object) -> None:
-        if topic in {"room:A", "room:b"}:
-            raise RuntimeError(f"no line to {topic}")
+        if topic == "room:b":
+            raise RuntimeError("no line")
         inbox(topic, event, payload)
 
     team.broadcast(flaky, "design", "deploy", None)
-    assert inbox.topics == ["room:ä", "room:\uffff", "room:😀"]
-    assert [record.name for record in caplog.records] == ["beryl_groups"] * 2
-    for record, topic in zip(caplog.records, ["room:A", "room:b"], strict=True):
-        assert record.levelno == logging.ERROR
-        message = record.getMessage()
-        assert "'design'" in message
-        assert f"'{topic}'" in message
-        assert "'deploy'" in message
-        assert record.exc_info is not None
-        assert str(record.exc_info[1]) == f"no line to {topic}"
-        assert record.exc_info[2] is not None
+    assert inbox.topics == ["room:A", "room:ä", "room:\uffff", "room:😀"]
+    (record,) = caplog.records
+    assert (record.name, record.levelno) == ("beryl_groups", logging.ERROR)
+    assert record.getMessage() == (
+        "Broadcast of the event 'deploy' of the group 'design' to the topic 'room:b' failed."
+    )
+    assert record.exc_info
+    assert str(record.exc_info[1]) == "no line"
+    assert record.exc_info[2] is not None
 
 
 def test_a_failure_in_a_union_names_all_the_groups(
@@ -122,8 +120,8 @@ def test_a_failure_in_a_union_names_all_the_groups(
         raise OSError(topic)
 
     team.broadcast(broken, ["build", "design"], "e", None)
-    assert len(caplog.records) == 6
-    assert all("'build', 'design'" in record.getMessage() for record in caplog.records)
+    (record,) = caplog.records
+    assert "'build', 'design'" in record.getMessage()
 
 
 @pytest.mark.parametrize("kind", [KeyboardInterrupt, SystemExit, GeneratorExit])
