@@ -151,16 +151,20 @@ class Turns:
             self._loop.call_soon_threadsafe(self._go_on)
         return begun
 
-    def _enqueue(
-        self, work: Callable[..., T] | None, arguments: tuple[Any, ...] = ()
-    ) -> TaskCall[T]:
-        call = TaskCall(self._engine.busy_timeout, work, arguments, self._loop)
+    def refuse_beside_own(self, task: asyncio.Task[Any] | None) -> None:
+        """Raise where this task would wait for itself."""
         turn = self._turn
-        if turn is not None and turn.owner is not None and turn.owner is call.task:
+        if turn is not None and turn.owner is not None and turn.owner is task:
             raise GroupError(
                 "This task has a transaction open, and a write beside it would wait for "
                 "itself: write through the object that transaction() gave, or after its block."
             )
+
+    def _enqueue(
+        self, work: Callable[..., T] | None, arguments: tuple[Any, ...] = ()
+    ) -> TaskCall[T]:
+        call = TaskCall(self._engine.busy_timeout, work, arguments, self._loop)
+        self.refuse_beside_own(call.task)
         self._queue.append(call)
         # Not at once: the other tasks that are about to run may have something for the same turn.
         self._loop.call_soon(self._go_on)

@@ -109,6 +109,7 @@ topics_of_the_group = click.argument(
     shell_complete=_names(_topics_of_the_group),
 )
 file = click.argument("file", metavar="FILE", shell_complete=_file_names)
+backup_file = click.argument("backup", metavar="BACKUP", shell_complete=_file_names)
 new_file = click.argument("file", metavar="FILE", shell_complete=_file_names)
 
 prefix = click.option(

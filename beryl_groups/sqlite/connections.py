@@ -123,7 +123,7 @@ def open_for_a_visit(location: Location, busy_timeout: float) -> Connection:
     """
     if location.may_be_written() or location.has_wal():
         return open_connection(location, busy_timeout, "full")
-    return _open_settled(location, busy_timeout)
+    return open_settled(location, busy_timeout)
 
 
 def look_past_journal(location: Location) -> Connection:
@@ -138,10 +138,10 @@ def _open_to_read(location: Location, busy_timeout: float) -> Connection:
         if not lacks_sidecars(error, location) or location.has_wal():
             raise
     # No sidecar files and no way to make them, so nobody is writing. The next look asks again.
-    return _open_settled(location, busy_timeout)
+    return open_settled(location, busy_timeout)
 
 
-def _open_settled(location: Location, busy_timeout: float) -> Connection:
+def open_settled(location: Location, busy_timeout: float) -> Connection:
     """Open a file that has no sidecar files (https://www.sqlite.org/wal.html#readonly)."""
     connection = _connect(location, busy_timeout, SettledConnection, mode="ro", immutable="1")
     _set_up(connection, "foreign_keys = ON")

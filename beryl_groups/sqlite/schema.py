@@ -203,7 +203,8 @@ def migrate(core: CoreConnection, folder: Path) -> None:
     from alembic.operations import Operations  # noqa: PLC0415
     from alembic.script import ScriptDirectory  # noqa: PLC0415
 
-    scripts = ScriptDirectory(str(folder))
+    # Where there is no source a packer has left what it compiled.
+    scripts = ScriptDirectory(str(folder), sourceless=not (folder / "env.py").exists())
 
     def steps(revision: Any, _: MigrationContext) -> Any:
         return scripts._upgrade_revs(revisions.HEAD, revision)  # noqa: SLF001 - as its command does

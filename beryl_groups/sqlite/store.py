@@ -15,7 +15,7 @@ from beryl_groups import revisions, sqlite
 from beryl_groups.clock import monotonic
 from beryl_groups.engine import MISSING
 from beryl_groups.errors import Busy, Closed, GroupError, StartFailed, StorageFailed
-from beryl_groups.sqlite import connections, copies, fork, schema
+from beryl_groups.sqlite import connections, copies, fork, restoring, schema
 from beryl_groups.sqlite import errors as sqlite_errors
 from beryl_groups.sqlite.cache import Cache
 from beryl_groups.sqlite.calls import BatchCall, QueuedCall, TransactionCall
@@ -159,6 +159,13 @@ class Store:
         progress: Callable[[int, int, int], None] | None = None,
     ) -> None:
         copies.backup(self, path, progress)
+
+    def restore(
+        self, path: str | os.PathLike[str], on_the_way: Callable[[], None] | None = None
+    ) -> None:
+        self.refuse_if_closed()
+        self._writer.refuse_beside_own()
+        restoring.restore(self, path, on_the_way)
 
     def problems(self, on_the_way: Callable[[], None] | None = None) -> list[str]:
         return self.read_file(copies.problems, on_the_way)
