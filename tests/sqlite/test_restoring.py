@@ -1,0 +1,199 @@
+"""What is no sound backup of ours is refused, with the database and the file as they were."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from typing import TYPE_CHECKING
+
+import pytest
+
+import beryl_groups
+from beryl_groups import StorageFailed
+from tests.contract.test_backup import contents
+from tests.contract.test_restore import made
+from tests.sqlite.opening import another_process, everything, kill_another_process, run_sql
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from beryl_groups import Groups
+
+
+@pytest.fixture
+def backup(tmp_path: Path) -> Path:
+    """A backup in a folder of its own."""
+    folder = tmp_path / "backups"
+    folder.mkdir()
+    return made(folder / "copy.db", {"group": {f"topic:{n}" for n in range(3000)}})
+
+
+def sql(*statements: str) -> Callable[[Path], object]:
+    return lambda path: run_sql(path, *statements, "PRAGMA wal_checkpoint(TRUNCATE)")
+
+
+def tear(path: Path) -> None:
+    """Overwrite a page in the middle."""
+    with path.open("r+b") as file:
+        file.seek(8 * 4096)
+        file.write(b"\xff" * 4096)
+
+
+def cut(path: Path) -> None:
+    os.truncate(path, path.stat().st_size // 2)
+
+
+def foreign(path: Path) -> None:
+    path.unlink()
+    run_sql(path, "CREATE TABLE theirs (x)", "PRAGMA application_id = 77")
+
+
+def of_nobody(path: Path) -> None:
+    path.unlink()
+    run_sql(path, "CREATE TABLE theirs (x)")
+
+
+SPOILT: dict[str, tuple[Callable[[Path], object], str]] = {
+    "missing": (lambda path: path.unlink(), "there is no such file"),
+    "a folder": (lambda path: (path.unlink(), path.mkdir()), "it is a folder"),
+    "a pipe": (lambda path: (path.unlink(), os.mkfifo(path)), "it is a device or a pipe"),
+    "empty": (lambda path: os.truncate(path, 0), "it is empty"),
+    "a text": (lambda path: path.write_text("groups!" * 500), "no SQLite database"),
+    "foreign": (foreign, r"belongs to another application \(application_id 77\)"),
+    "of nobody": (of_nobody, "belongs to another application"),
+    "newer": (
+        sql("UPDATE beryl_groups_version SET version_num = '9999'"),
+        "has the revision 9999, and .* upgrade the package",
+    ),
+    "torn": (tear, "damaged"),
+    "cut short": (cut, "damaged"),
+    "orphans": (sql("DELETE FROM groups"), "orphaned"),
+    "a bad name": (sql("UPDATE groups SET name = ''"), "breaks the rules"),
+    "another column": (sql("ALTER TABLE groups ADD COLUMN x"), "'groups' is not as beryl_groups"),
+    "a trigger": (
+        sql("CREATE TRIGGER t AFTER INSERT ON groups BEGIN DELETE FROM groups; END"),
+        "trigger 't'",
+    ),
+    "a view": (
+        sql(
+            "DROP VIEW memberships",
+            "DROP TABLE group_topics",
+            "CREATE VIEW group_topics AS SELECT 1 AS group_id, 'x' AS topic",
+        ),
+        "'group_topics' is not as beryl_groups",
+    ),
+    "a journal": (
+        lambda path: path.with_name("copy.db-journal").write_bytes(b"x" * 600),
+        "somebody is writing to it",
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", SPOILT)
+def test_what_is_no_sound_backup_is_refused(
+    groups: Groups, path: Path, backup: Path, kind: str
+) -> None:
+    """A sentence names the file and the reason, and not a byte of either has changed."""
+    groups.create("before")
+    groups.add("before", "topic")
+    spoil, reason = SPOILT[kind]
+    spoil(backup)
+    of_the_backup = everything(backup.parent)
+    of_the_database = everything(path.parent)
+
+    with pytest.raises(StorageFailed, match=reason) as refused:
+        groups.restore(backup)
+
+    assert str(refused.value).startswith(f"The backup {str(backup)!r} was not restored: ")
+    assert refused.value.__cause__ is not None
+    assert everything(backup.parent) == of_the_backup
+    assert everything(path.parent) == of_the_database
+    assert contents(groups) == {"before": {"topic"}}
+
+
+@pytest.mark.parametrize("name", ["groups.db", "link.db", "hard.db"])
+def test_the_database_itself_is_refused(groups: Groups, path: Path, name: str) -> None:
+    """By whatever name: a file is no backup of itself."""
+    groups.create("group")
+    given = path.with_name(name)
+    if name == "link.db":
+        given.symlink_to(path)
+    elif name == "hard.db":
+        given.hardlink_to(path)
+    with pytest.raises(StorageFailed, match="it is the database itself"):
+        groups.restore(given)
+    assert list(groups) == ["group"]
+
+
+@pytest.mark.parametrize("odd", ["", "no\0name"])
+def test_a_name_that_no_file_can_have_is_refused(groups: Groups, odd: str) -> None:
+    """A sentence says so, as of every other file that cannot be read."""
+    with pytest.raises(StorageFailed, match="was not restored"):
+        groups.restore(odd)
+
+
+def test_a_backup_that_another_has_open_is_read_with_all_it_holds(
+    groups: Groups, backup: Path
+) -> None:
+    """What lies in its WAL counts, also what a killed process has left there."""
+    with another_process(backup, "INSERT INTO groups (name) VALUES ('open')"):
+        before = everything(backup.parent)
+        groups.restore(backup)
+        assert list(groups) == ["group", "open"]
+        assert everything(backup.parent) == before
+    kill_another_process(backup, "INSERT INTO groups (name) VALUES ('killed')")
+    before = everything(backup.parent)
+    groups.restore(backup)
+    assert list(groups) == ["group", "killed", "open"]
+    assert everything(backup.parent) == before
+
+
+def test_a_backup_that_may_only_be_read_stays_alone(groups: Groups, backup: Path) -> None:
+    """Neither it nor its folder has to be written to, and no file appears beside it."""
+    backup.chmod(0o400)
+    backup.parent.chmod(0o500)
+    try:
+        before = everything(backup.parent)
+        groups.restore(backup)
+        assert everything(backup.parent) == before
+    finally:
+        backup.parent.chmod(0o700)
+    assert list(groups) == ["group"]
+
+
+def test_orphans_of_the_database_are_gone_afterwards(
+    groups: Groups, path: Path, backup: Path
+) -> None:
+    """Rows that an edit has left behind without their group are replaced as all else."""
+    groups.create("before")
+    run_sql(path, "INSERT INTO group_topics VALUES (77, 'orphan')")
+    assert groups.check() != []
+    groups.restore(backup)
+    assert groups.check() == []
+
+
+def test_rows_of_the_users_own_that_refer_to_groups_are_respected(
+    groups: Groups, path: Path, backup: Path
+) -> None:
+    """A foreign key of theirs that allows no deletion refuses the restore, and nothing changes."""
+    groups.create("before")
+    run_sql(path, "CREATE TABLE mine (g REFERENCES groups)", "INSERT INTO mine VALUES (1)")
+    with pytest.raises(StorageFailed, match="FOREIGN KEY"):
+        groups.restore(backup)
+    assert list(groups) == ["before"]
+
+
+def test_a_database_that_may_only_be_read_is_not_restored(path: Path, backup: Path) -> None:
+    """A sentence says why, and the file is as it was."""
+    beryl_groups.start(path).close()
+    before = path.read_bytes()
+    done = shutil.which("setpriv")
+    if os.geteuid() == 0 and not done:
+        pytest.skip("root may write everything")
+    path.chmod(0o400)
+    if os.geteuid() == 0:
+        pytest.skip("root may write everything")
+    with beryl_groups.start(path) as groups, pytest.raises(StorageFailed, match="only be read"):
+        groups.restore(backup)
+    assert path.read_bytes() == before
