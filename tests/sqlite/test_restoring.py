@@ -12,7 +12,15 @@ import beryl_groups
 from beryl_groups import StorageFailed
 from tests.contract.test_backup import contents
 from tests.contract.test_restore import made
-from tests.sqlite.opening import another_process, everything, kill_another_process, run_sql
+from tests.sqlite.opening import (
+    another_process,
+    everything,
+    folder_for_all,
+    give_to_nobody,
+    kill_another_process,
+    run_sql,
+    unprivileged,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -70,7 +78,10 @@ SPOILT: dict[str, tuple[Callable[[Path], object], str]] = {
     "cut short": (cut, "damaged"),
     "orphans": (sql("DELETE FROM groups"), "orphaned"),
     "a bad name": (sql("UPDATE groups SET name = ''"), "breaks the rules"),
-    "another column": (sql("ALTER TABLE groups ADD COLUMN x"), "'groups' is not as beryl_groups"),
+    "another column": (
+        sql("ALTER TABLE groups ADD COLUMN x TEXT"),
+        "'groups' is not as beryl_groups",
+    ),
     "a trigger": (
         sql("CREATE TRIGGER t AFTER INSERT ON groups BEGIN DELETE FROM groups; END"),
         "trigger 't'",
@@ -149,17 +160,39 @@ def test_a_backup_that_another_has_open_is_read_with_all_it_holds(
     assert everything(backup.parent) == before
 
 
-def test_a_backup_that_may_only_be_read_stays_alone(groups: Groups, backup: Path) -> None:
-    """Neither it nor its folder has to be written to, and no file appears beside it."""
-    backup.chmod(0o400)
-    backup.parent.chmod(0o500)
-    try:
-        before = everything(backup.parent)
+def restore_as_nobody(path: Path, backup: Path) -> list[str]:
+    with beryl_groups.start(path) as groups:
         groups.restore(backup)
-        assert everything(backup.parent) == before
-    finally:
-        backup.parent.chmod(0o700)
-    assert list(groups) == ["group"]
+        return list(groups)
+
+
+def test_a_backup_that_may_only_be_read_stays_alone(backup: Path) -> None:
+    """Neither it nor its folder has to be written to, and no file appears beside it."""
+    with folder_for_all() as folder:
+        given = folder / "backups" / backup.name
+        shutil.copytree(backup.parent, given.parent)
+        given.chmod(0o444)
+        given.parent.chmod(0o555)
+        before = everything(given.parent)
+        path = folder / "groups.db"
+        beryl_groups.start(path).close()
+        give_to_nobody(path)
+        assert unprivileged(restore_as_nobody, path, given) == ["group"]
+        assert everything(given.parent) == before
+        given.parent.chmod(0o755)
+
+
+def test_what_a_crash_has_left_undoes_nothing(path: Path, backup: Path) -> None:
+    """Beside a file whose process was killed lies its WAL, which would undo a copy over the file."""
+    beryl_groups.start(path).close()
+    kill_another_process(path, "INSERT INTO groups (name) VALUES ('before')")
+    assert path.with_name("groups.db-wal").stat().st_size > 0
+    with beryl_groups.start(path) as groups:
+        assert list(groups) == ["before"]
+        groups.restore(backup)
+    with beryl_groups.start(path) as groups:
+        assert list(groups) == ["group"]
+        assert groups.check() == []
 
 
 def test_orphans_of_the_database_are_gone_afterwards(
@@ -184,16 +217,30 @@ def test_rows_of_the_users_own_that_refer_to_groups_are_respected(
     assert list(groups) == ["before"]
 
 
-def test_a_database_that_may_only_be_read_is_not_restored(path: Path, backup: Path) -> None:
+def refused_as_nobody(path: Path, backup: Path) -> tuple[str, list[str]]:
+    with beryl_groups.start(path) as groups:
+        with pytest.raises(StorageFailed) as refused:
+            groups.restore(backup)
+        return str(refused.value), list(groups)
+
+
+@pytest.mark.parametrize(
+    ("folder_mode", "reason"), [(0o777, "may only be read"), (0o555, "was not restored")]
+)
+def test_a_database_that_may_only_be_read_is_not_restored(
+    backup: Path, folder_mode: int, reason: str
+) -> None:
     """A sentence says why, and the file is as it was."""
-    beryl_groups.start(path).close()
-    before = path.read_bytes()
-    done = shutil.which("setpriv")
-    if os.geteuid() == 0 and not done:
-        pytest.skip("root may write everything")
-    path.chmod(0o400)
-    if os.geteuid() == 0:
-        pytest.skip("root may write everything")
-    with beryl_groups.start(path) as groups, pytest.raises(StorageFailed, match="only be read"):
-        groups.restore(backup)
-    assert path.read_bytes() == before
+    with folder_for_all() as folder:
+        path = folder / "groups.db"
+        with beryl_groups.start(path) as groups:
+            groups.create("before")
+        path.chmod(0o444)
+        given = folder / backup.name
+        given.write_bytes(backup.read_bytes())
+        folder.chmod(folder_mode)
+        before = path.read_bytes()
+        sentence, names = unprivileged(refused_as_nobody, path, given)
+        assert reason in sentence
+        assert names == ["before"]
+        assert path.read_bytes() == before
