@@ -32,7 +32,12 @@ def backup(database: str, file: str) -> None:
         _back_up(groups.visit, file)
 
 
-@click.command(epilog=parameters.example("beryl-groups restore groups.db last-night.db"))
+@click.command(
+    epilog=parameters.example(
+        "beryl-groups backup groups.db last-night.db && "
+        "beryl-groups restore groups.db last-night.db"
+    )
+)
 @parameters.database
 @parameters.backup_file
 def restore(database: str, backup: str) -> None:

@@ -124,8 +124,15 @@ def sound_copy(
                 _judge(sound, copy, on_the_way)
             yield sound
     finally:
-        for ending in ("", "-wal", "-shm", "-journal"):
-            Path(f"{draft}{ending}").unlink(missing_ok=True)
+        try:
+            _remove(draft)
+        finally:  # an interrupt may have cut that short
+            _remove(draft)
+
+
+def _remove(draft: Path) -> None:
+    for ending in ("", "-wal", "-shm", "-journal"):
+        Path(f"{draft}{ending}").unlink(missing_ok=True)
 
 
 def refuse_unsound(path: str | os.PathLike[str]) -> None:

@@ -38,6 +38,7 @@ COMMANDS = {
     "export": "DB",
     "import": "DB FILE",
     "backup": "DB FILE",
+    "restore": "DB BACKUP",
     "check": "DB --json",
     "upgrade": "DB --backup",
     "stats": "DB --json",

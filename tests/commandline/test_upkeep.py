@@ -71,6 +71,42 @@ def test_an_old_database_can_be_backed_up(team: Path, tmp_path: Path, newer: Non
     assert revision_of(tmp_path / "copy.db") == [(RELEASED,)]
 
 
+def test_a_backup_is_restored(team: Path, tmp_path: Path) -> None:
+    """`restore` puts back what a backup holds, beside others, and makes a file that is missing."""
+    run("backup", team, tmp_path / "copy.db")
+    exported = run("export", team).raw
+    run("delete", team, "team")
+    with beryl_groups.start(team) as groups:
+        assert run("restore", team, tmp_path / "copy.db").raw == b""
+        assert "team" in groups
+    run("restore", tmp_path / "new.db", tmp_path / "copy.db")
+
+    assert run("export", team).raw == run("export", tmp_path / "new.db").raw == exported
+
+
+def test_what_is_no_backup_is_not_restored(team: Path, tmp_path: Path) -> None:
+    """A sentence says why; a database that is there stays as it was, and none is made."""
+    (tmp_path / "copy.db").write_text("mine" * 100)
+    before = everything(tmp_path)
+
+    for database in (team, tmp_path / "new.db"):
+        for backup in (tmp_path / "copy.db", tmp_path / "missing.db"):
+            said = refusal("restore", database, backup)
+            assert said.startswith(f"The backup '{backup}' was not restored: ")
+    assert refusal("restore", tmp_path / "nowhere" / "x.db", team).startswith("The database ")
+    assert everything(tmp_path) == before
+
+
+def test_an_old_backup_is_restored(team: Path, tmp_path: Path, newer: None) -> None:
+    """A backup of an older revision does; a database of one is upgraded first."""
+    run("backup", team, tmp_path / "copy.db")
+
+    assert "'beryl-groups upgrade'" in refusal("restore", team, tmp_path / "copy.db")
+    run("restore", tmp_path / "new.db", tmp_path / "copy.db")
+    assert run("list", tmp_path / "new.db").lines == ["ops", "team"]
+    assert revision_of(tmp_path / "copy.db") == [(RELEASED,)]
+
+
 def test_a_sound_database_has_no_problems(team: Path) -> None:
     """`check` prints nothing on standard output and ends with 0."""
     for arguments, output in ([], ""), (["--json"], "[]\n"):
