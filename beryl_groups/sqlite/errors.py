@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from beryl_groups.errors import Busy, StorageFailed
 from beryl_groups.lines import in_one_line
-from beryl_groups.sqlite import driver
+from beryl_groups.sqlite import driver, sidecars
 from beryl_groups.sqlite.connections import lacks_sidecars, primary_code
 
 if TYPE_CHECKING:
@@ -51,18 +51,26 @@ def reason_to_refuse(error: Exception, location: Location, busy_timeout: float) 
         return f"permission to read it is denied ({error})"
     if lacks_sidecars(error, location) and location.has_wal_of_old():
         return (
-            f"{location.wal.name!r} beside it may hold commits, and who reads them has to write in "
-            "this folder, which is not allowed: copy both to a folder where it is, and open the "
-            f"copy ({error})"
+            f"{location.wal.name!r} beside it may hold commits, and who reads them has to write the "
+            "file and in this folder, which is not allowed: copy both to a folder where it is, "
+            f"and open the copy ({error})"
         )
-    return reason(error)
+    return _refusal(error, location) or reason(error)
 
 
-def translate(error: Exception, shown: str, busy_timeout: float) -> StorageFailed:
+def translate(error: Exception, location: Location, busy_timeout: float) -> StorageFailed:
     """Turn an error of the driver into one of ours; the caller chains it."""
     if primary_code(error) in _CONTENDED:
-        return busy(shown, busy_timeout)
-    return StorageFailed(f"The database {shown!r} failed: {reason(error)}.")
+        return busy(location.shown, busy_timeout)
+    said = _refusal(error, location) or reason(error)
+    return StorageFailed(f"The database {location.shown!r} failed: {said}.")
+
+
+def _refusal(error: Exception, location: Location) -> str | None:
+    """Say what keeps us from writing, if it lies beside the file."""
+    if primary_code(error) in {driver.SQLITE_READONLY, driver.SQLITE_CANTOPEN}:
+        return sidecars.in_the_way(location)
+    return None
 
 
 def busy(shown: str, busy_timeout: float, *, by_transaction: bool = False) -> Busy:

@@ -50,9 +50,31 @@ class Location:
     def wal(self) -> Path:
         return self._sidecar("-wal")
 
+    @property
+    def shared_memory(self) -> Path:
+        return self._sidecar("-shm")
+
     def has_wal_of_old(self) -> bool:
         """Tell whether there is a WAL that nobody has open: a copy, or one that a crash left."""
-        return self.has_wal() and not os.access(self._sidecar("-shm"), os.F_OK)
+        return self.has_wal() and not os.access(self.shared_memory, os.F_OK)
+
+    def has_commits_in_wal(self) -> bool:
+        try:
+            return self.wal.stat().st_size > 0
+        except OSError:
+            return False
+
+    def is_at_rest(self) -> bool:
+        """Tell whether nobody has the file open to write it, and all commits are in it."""
+        in_use = os.access(self.shared_memory, os.F_OK) or self.has_journal()
+        return not (in_use or self.has_commits_in_wal())
+
+    def state(self) -> tuple[object, ...]:
+        """Return what changes when somebody opens the file to write it, or has written it."""
+        with suppress(OSError):
+            status = Path(self.path).stat()
+            return status.st_ino, status.st_size, status.st_mtime_ns, self.is_at_rest()
+        return ()
 
     def sizes(self) -> tuple[int, int]:
         """Return how many bytes the file and its WAL have."""
@@ -114,7 +136,7 @@ class Location:
 
         They may be from when it was read-only, or from when others might read it.
         """
-        for sidecar in (self.wal, self._sidecar("-shm")):
+        for sidecar in (self.wal, self.shared_memory):
             with suppress(OSError):  # not the owner, or there is none
                 found = sidecar.lstat().st_mode
                 wanted = Path(self.path).stat().st_mode

@@ -132,12 +132,14 @@ class Store:
             raise
         except sqlite.Errors as error:
             self.close_connection(connection)
+            if connection.is_outdated():
+                return self.read_file(operation, *given)
             raise self.translated(error) from error
         except BaseException:
             self.close_connection(connection)
             raise
         self._give_back(connection)
-        return result
+        return self.read_file(operation, *given) if connection.is_outdated() else result
 
     def write(self, operation: Callable[[Connection, *Given], T], *given: *Given) -> T:
         return self._writer.run(QueuedCall(self.busy_timeout, operation, given))
@@ -280,7 +282,7 @@ class Store:
             # It met the end of the connections, or of the files of ":memory:".
             ours = Closed(self.closed)
         else:
-            ours = sqlite_errors.translate(error, self.location.shown, self.busy_timeout)
+            ours = sqlite_errors.translate(error, self.location, self.busy_timeout)
         ours.__cause__ = error
         return ours
 

@@ -49,7 +49,7 @@ class FileVisit:
             with connections.watched(self._connection, self.on_the_way):
                 return operation(self._connection, *given)
         except sqlite.Errors as error:
-            raise errors.translate(error, self.shown, self._busy_timeout) from error
+            raise errors.translate(error, self._location, self._busy_timeout) from error
 
     def problems(self) -> list[str]:
         return self.read(copies.problems)
