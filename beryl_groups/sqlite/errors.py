@@ -51,8 +51,8 @@ def reason_to_refuse(error: Exception, location: Location, busy_timeout: float) 
         return f"permission to read it is denied ({error})"
     if lacks_sidecars(error, location) and location.has_wal_of_old():
         return (
-            f"{location.wal.name!r} beside it may hold commits, and who reads them has to write the "
-            "file and in this folder, which is not allowed: copy both to a folder where it is, "
+            f"{location.wal.name!r} beside it may hold commits, and who reads them has to write "
+            "the file and in this folder, which is not allowed: copy both to a folder where it is, "
             f"and open the copy ({error})"
         )
     return _refusal(error, location) or reason(error)
