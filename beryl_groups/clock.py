@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import sys
 import time
-from functools import partial
+from importlib.util import module_from_spec
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-monotonic: Callable[[], float]
-"""Return seconds since some moment; freezegun replaces the functions of ``time`` that it knows."""
+# A copy of the module, whose functions are nobody else's: freezegun replaces those that it knows,
+# wherever they have been imported, and in here too.
+_time = module_from_spec(time.__spec__)
+time.__spec__.loader.exec_module(_time)  # type: ignore[union-attr]
 
-if sys.platform == "win32":
-    # The reference that threading took when Python started, and which freezegun leaves to it.
-    from threading import _time as monotonic  # type: ignore[attr-defined, no-redef]
-else:
-    monotonic = partial(time.clock_gettime, time.CLOCK_MONOTONIC)
+monotonic: Callable[[], float] = _time.monotonic
+"""Return seconds since some moment."""

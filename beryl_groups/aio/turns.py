@@ -23,6 +23,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, TypeVar, TypeVarTuple
 
+from beryl_groups.aio.timers import call_later
 from beryl_groups.calls import Call
 from beryl_groups.errors import Busy, Closed, GroupError
 
@@ -96,7 +97,7 @@ class Turns:
         self._loop = asyncio.get_running_loop()
         self._queue: deque[TaskCall[Any]] = deque()
         self._turn: Turn | None = None
-        self._timer: asyncio.TimerHandle | None = None
+        self._timer: Callable[[], None] | None = None
         self._closed = False
 
     async def write(self, operation: Callable[[Any, *Given], T], *given: *Given) -> T:
@@ -184,7 +185,7 @@ class Turns:
             self._next_turn()
         if self._queue and self._timer is None:
             # The first to come is the first to have waited for too long.
-            self._timer = self._loop.call_later(self._queue[0].time_left(), self._time_out)
+            self._timer = call_later(self._loop, self._queue[0].time_left(), self._time_out)
 
     def _time_out(self) -> None:
         self._timer = None

@@ -165,7 +165,13 @@ def _set_up(connection: Connection, *settings: str) -> None:
     """Set a fresh connection up and have it read the file once, or close it."""
     try:
         distrust(connection)
-        for setting in (*settings, "trusted_schema = OFF", "cell_size_check = ON"):
+        # There may be no folder for temporary files, which a statement that changes much asks for.
+        for setting in (
+            *settings,
+            "trusted_schema = OFF",
+            "cell_size_check = ON",
+            "temp_store = MEMORY",
+        ):
             connection.execute(f"PRAGMA {setting}")
         connection.execute("PRAGMA schema_version").fetchall()
     except Errors:

@@ -9,7 +9,6 @@ from __future__ import annotations
 from contextlib import closing, contextmanager, suppress
 from importlib import resources
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, cast
 
 from sqlalchemy import event, make_url
@@ -21,6 +20,8 @@ from beryl_groups import revisions, sqlite
 from beryl_groups.errors import StartFailed
 from beryl_groups.quiet import quiet_engine
 from beryl_groups.sqlite import connections, recovery, tampering
+from beryl_groups.sqlite.only_name import refuse_other_names
+from beryl_groups.sqlite.scratch import scratch_folder
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -35,6 +36,13 @@ if TYPE_CHECKING:
 SCRIPTS = "beryl_groups.migrations"
 
 _REVISION = f"SELECT version_num FROM {revisions.VERSION_TABLE} LIMIT 9"  # noqa: S608
+
+# As Alembic makes it, but without what a host program has happen when a table is made.
+_VERSION_TABLE = (
+    f"CREATE TABLE IF NOT EXISTS {revisions.VERSION_TABLE} (\n"
+    "\tversion_num VARCHAR(32) NOT NULL, \n"
+    f"\tCONSTRAINT {revisions.VERSION_TABLE}_pkc PRIMARY KEY (version_num)\n)\n\n"
+)
 
 _FIRST = revisions.REVISIONS[0]
 """The revision that had its version table under Alembic's own name for it."""
@@ -114,6 +122,7 @@ def read_revision(connection: connections.Connection, location: Location) -> str
 def refuse_before_it_is_touched(location: Location, busy_timeout: float) -> None:
     """Raise where to open the file as ours, and to close it again, could change another's."""
     location.refuse_what_leads_elsewhere()
+    refuse_other_names(location)
     if location.has_journal():
         # To recover the file is for its own application; ours is not known from the outset.
         with closing(connections.look_past_journal(location)) as onlooker:
@@ -172,7 +181,7 @@ def _driver(core: CoreConnection) -> connections.Connection:
 def _run(core: CoreConnection, location: Location, found: str | None) -> None:
     orphans_before = _orphans(core)
     try:
-        with _scripts() as folder:
+        with _scripts(location) as folder:
             migrate(core, folder)
         # Those that an edit with foreign keys off has left are no fault of the migration.
         if (orphans := _orphans(core) - orphans_before) > 0:
@@ -211,21 +220,23 @@ def migrate(core: CoreConnection, folder: Path) -> None:
 def name_version_table(
     core: CoreConnection, context: MigrationContext, scripts: ScriptDirectory
 ) -> None:
-    """Have Alembic find the revision of a file in whose version table another name stood."""
-    if tampering.has_version_table_of_old(_driver(core)):
+    """Have Alembic find a version table, and in it the revision that stood under another name."""
+    is_old = tampering.has_version_table_of_old(_driver(core))
+    core.exec_driver_sql(_VERSION_TABLE)
+    if is_old:
         context.stamp(scripts, _FIRST)
         tampering.leave_version_table_of_old(_driver(core), _FIRST)
 
 
 @contextmanager
-def _scripts() -> Iterator[Path]:
+def _scripts(location: Location) -> Iterator[Path]:
     """Give the folder of the migrations; for a package in a zip file, a copy of it."""
     found = resources.files(SCRIPTS)
     if isinstance(found, Path):
         yield found
         return
-    with TemporaryDirectory() as name:
-        folder = Path(name, "migrations")
+    with scratch_folder(location.path) as scratch:
+        folder = scratch / "migrations"
         _copy(found, folder)  # resources.as_file does so since Python 3.12
         yield folder
 

@@ -41,9 +41,13 @@ TABLES = {"0001": _MADE_FIRST, "0002": _MADE_FIRST}
 
 _VERSION_TABLE_OF_OLD = "alembic_version"
 
+# The table of old is ours as long as there is none of the new name.
 _SEARCH = f"""
     SELECT type, name, sql FROM sqlite_schema WHERE tbl_name COLLATE NOCASE
-    IN ('groups', 'group_topics', '{revisions.VERSION_TABLE}', '{_VERSION_TABLE_OF_OLD}')
+    IN ('groups', 'group_topics', '{revisions.VERSION_TABLE}', iif(
+        EXISTS (SELECT 1 FROM sqlite_schema WHERE name = '{revisions.VERSION_TABLE}'),
+        'groups', '{_VERSION_TABLE_OF_OLD}'
+    ))
 """  # noqa: S608
 _ANY_TRIGGER = "SELECT 1 FROM sqlite_schema WHERE sql LIKE '%trigger%'"
 

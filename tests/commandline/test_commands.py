@@ -33,7 +33,8 @@ COMMANDS = {
     "set": "DB GROUP TOPIC...",
     "topics": "DB GROUP --json",
     "groups-of": "DB TOPIC --json",
-    "broadcast": "DB GROUP EVENT [PAYLOAD-JSON] --to --exclude --timeout --cafile --cert --key --json",
+    "broadcast": "DB GROUP EVENT [PAYLOAD-JSON] "
+    "--to --exclude --timeout --cafile --cert --key --json",
     "export": "DB",
     "import": "DB FILE",
     "backup": "DB FILE",

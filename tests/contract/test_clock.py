@@ -86,6 +86,32 @@ def test_a_task_gives_up(path: Path) -> None:
         asyncio.run(main())
 
 
+def test_tasks_that_wait_for_one_another_give_up(path: Path) -> None:
+    """So it is where a task waits for the transaction of another, or for a slow callback."""
+    served: list[str] = []
+
+    async def hang(topic: str, _event: str, _payload: object) -> None:
+        served.append(topic)
+        await asyncio.Event().wait()
+
+    async def main() -> None:
+        with freezegun.freeze_time("2026-01-01"):
+            async with aio.start(path, busy_timeout=0.2) as groups:
+                await groups.add("team", "a", "b", create=True)
+                async with groups.transaction():
+                    for late in (groups.create("late"), take(groups)):
+                        with pytest.raises(Busy):
+                            await asyncio.create_task(late)
+                await groups.broadcast(hang, "team", "event", None, timeout=0.2)
+
+    async def take(groups: aio.AsyncGroups) -> None:
+        async with groups.transaction():
+            pass
+
+    asyncio.run(main())
+    assert served == ["a", "b"]
+
+
 def test_a_package_that_is_loaded_in_frozen_time_knows_the_real_one(path: Path) -> None:
     """So it is where the time was frozen before the package was imported."""
     script = f"""

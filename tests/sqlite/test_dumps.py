@@ -11,7 +11,7 @@ import pytest
 import beryl_groups
 from beryl_groups import StartFailed, revisions
 from tests.frozen.make import FOLDER, GROUPS
-from tests.sqlite.opening import everything, revision_of, run_sql
+from tests.sqlite.opening import everything, folder_for_all, revision_of, run_sql, unprivileged
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -52,15 +52,22 @@ def test_no_id_is_given_twice_after_a_dump(dumped: Path) -> None:
     assert run_sql(dumped, "SELECT id FROM groups WHERE name = 'new'") == [(highest + 1,)]
 
 
-def test_a_dump_that_may_only_be_read_is_read(tmp_path: Path) -> None:
+def names(path: Path) -> list[str]:
+    with beryl_groups.start(path) as groups:
+        return list(groups)
+
+
+def test_a_dump_that_may_only_be_read_is_read(path: Path) -> None:
     """Where it may not be marked it is opened all the same, if it is current."""
-    with beryl_groups.start(tmp_path / "source.db") as groups:
+    with beryl_groups.start(path) as groups:
         groups.create("team")
-    target = tmp_path / "dumped.db"
-    dump(tmp_path / "source.db", target)
-    run_sql(target, "PRAGMA journal_mode = WAL")
-    with beryl_groups.start(target) as groups:
-        assert list(groups) == ["team"]
+    with folder_for_all() as folder:
+        target = folder / "dumped.db"
+        dump(path, target)
+        run_sql(target, "PRAGMA journal_mode = WAL")
+        target.chmod(0o444)
+        assert unprivileged(names, target) == ["team"]
+        assert run_sql(target, MARK) == [(0,)]
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import shutil
 import textwrap
 from contextlib import contextmanager
@@ -10,7 +11,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from alembic import command
 from alembic.config import Config
-from sqlalchemy import Engine, Pool, create_engine, event
+from alembic.operations import Operations
+from alembic.operations.ops import CreateIndexOp, CreateTableOp, ExecuteSQLOp
+from sqlalchemy import Engine, Pool, Table, create_engine, event
 from sqlalchemy.engine import Connection, Dialect
 
 import beryl_groups
@@ -92,6 +95,53 @@ def test_no_listener_of_the_host_is_called(path: Path, frozen: str | None) -> No
             own.exec_driver_sql("SELECT 1")
         engine.dispose()
         assert set(heard) > {"connect", "engine_connect", "before_cursor_execute"}
+
+
+def test_what_a_host_does_as_tables_are_made_happens_to_none_of_ours(path: Path) -> None:
+    """Neither what listens to the making of every table nor another operation of Alembic acts."""
+    made: list[str] = []
+
+    def note(table: Table, connection: Connection, **_: object) -> None:
+        made.append(table.name)
+        connection.exec_driver_sql("CREATE TABLE of_the_host (x)")
+
+    registered = Operations._to_impl
+    for name in ("before_create", "after_create"):
+        event.listen(Table, name, note)
+    try:
+        with pytest.MonkeyPatch.context() as patch:
+            own = copy.copy(registered)
+            own._registry = dict(registered._registry)
+            patch.setattr(Operations, "_to_impl", own)
+            for kind in (CreateTableOp, CreateIndexOp, ExecuteSQLOp):
+
+                @Operations.implementation_for(kind, replace=True)
+                def refuse(operations: Operations, operation: object) -> None:
+                    made.append(type(operation).__name__)
+
+            beryl_groups.start(path).close()
+    finally:
+        for name in ("before_create", "after_create"):
+            event.remove(Table, name, note)
+    assert made == []
+    assert schema_of(path) == schema_of(FOLDER / f"{revisions.HEAD}.db")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "CREATE TRIGGER own AFTER UPDATE ON alembic_version BEGIN SELECT 1; END",
+        "CREATE UNIQUE INDEX own ON alembic_version (lower(version_num))",
+    ],
+)
+def test_what_a_host_puts_on_its_version_table_is_its_own(
+    tmp_path: Path, path: Path, change: str
+) -> None:
+    """Once ours has another name, a trigger or an index on the host's is nothing to us."""
+    shutil.copyfile(FOLDER / f"{revisions.HEAD}.db", path)
+    Host(tmp_path / "host", path, "a1").upgrade()
+    run_sql(path, change)
+    is_whole(path)
 
 
 @pytest.mark.parametrize(("synchronous", "level"), [("full", 2), ("normal", 1)])
