@@ -62,10 +62,20 @@ def of_nobody(path: Path) -> None:
     run_sql(path, "CREATE TABLE theirs (x)")
 
 
+def a_folder(path: Path) -> None:
+    path.unlink()
+    path.mkdir()
+
+
+def a_pipe(path: Path) -> None:
+    path.unlink()
+    os.mkfifo(path)
+
+
 SPOILT: dict[str, tuple[Callable[[Path], object], str]] = {
     "missing": (lambda path: path.unlink(), "there is no such file"),
-    "a folder": (lambda path: (path.unlink(), path.mkdir()), "it is a folder"),
-    "a pipe": (lambda path: (path.unlink(), os.mkfifo(path)), "it is a device or a pipe"),
+    "a folder": (a_folder, "it is a folder"),
+    "a pipe": (a_pipe, "it is a device or a pipe"),
     "empty": (lambda path: os.truncate(path, 0), "it is empty"),
     "a text": (lambda path: path.write_text("groups!" * 500), "no SQLite database"),
     "foreign": (foreign, r"belongs to another application \(application_id 77\)"),
@@ -183,7 +193,7 @@ def test_a_backup_that_may_only_be_read_stays_alone(backup: Path) -> None:
 
 
 def test_what_a_crash_has_left_undoes_nothing(path: Path, backup: Path) -> None:
-    """Beside a file whose process was killed lies its WAL, which would undo a copy over the file."""
+    """Beside a file whose process was killed lies a WAL, which would undo a copy over the file."""
     beryl_groups.start(path).close()
     kill_another_process(path, "INSERT INTO groups (name) VALUES ('before')")
     assert path.with_name("groups.db-wal").stat().st_size > 0
