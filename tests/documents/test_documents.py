@@ -111,30 +111,37 @@ class Reader:
         self.loop.close()
 
 
+APART = ("Command line",)
+"""Sections that use nothing of what stands before them, and so are read by a reader of their own."""
+
+
 @pytest.mark.skipif(shutil.which("sqlite3") is None, reason="needs the sqlite3 shell")
-def test_the_readme_does_what_it_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("apart", [None, *APART])
+def test_the_readme_does_what_it_says(
+    apart: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Whoever follows the README from top to bottom sees what it shows."""
     shutil.copy(README, tmp_path)
     monkeypatch.chdir(tmp_path)
     reader = Reader(tmp_path)
-    missing = missing_for_channels()
+    skipped: list[str] = []
+    own = [b for b in blocks(README) if (b.section if b.section in APART else None) == apart]
+    assert own
     with ExitStack() as stack:
         stack.callback(reader.close)
-        if not missing:
-            reader.ports["1883"] = stack.enter_context(mosquitto()).port
-            reader.ports["6379"] = stack.enter_context(redis_server()).port
-        for block in blocks(README):
-            if not (missing and block.section == "Channels"):
+        for usual, program, server in (
+            ("1883", "mosquitto", mosquitto),
+            ("6379", "redis-server", redis_server),
+        ):
+            if apart is None and find(program):
+                reader.ports[usual] = stack.enter_context(server()).port
+        for block in own:
+            if missing := block.missing():
+                skipped.append(f"{', '.join(missing)} for {block.section} at line {block.line}")
+            else:
                 reader.follow(block)
-    if missing:
-        pytest.skip(f"needs {', '.join(missing)} for the section on channels; the rest was run")
-
-
-def missing_for_channels() -> list[str]:
-    """Name the programs and libraries of the section on channels that are not here."""
-    programs = [name for name in ("mosquitto", "redis-server") if find(name) is None]
-    libraries = ("channels", "paho", "PySide6", "redis", "socketio")
-    return programs + [name for name in libraries if importlib.util.find_spec(name) is None]
+    if skipped:
+        pytest.skip(f"needs {'; '.join(skipped)}; the rest was run")
 
 
 def test_every_block_of_the_readme_is_run() -> None:
