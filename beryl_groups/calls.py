@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import threading
-from time import monotonic
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
+from beryl_groups.clock import monotonic
 from beryl_groups.errors import GroupError
 
 if TYPE_CHECKING:

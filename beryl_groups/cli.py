@@ -151,6 +151,7 @@ for _command in (
     transfer.export,
     transfer.import_,
     upkeep.backup,
+    upkeep.restore,
     upkeep.check,
     upkeep.upgrade,
     reading.stats,

@@ -91,6 +91,15 @@ class Engine(Session, Protocol):
     ) -> None:
         """Write the groups as of one moment to a new file; what `progress` raises ends it."""
 
+    def restore(
+        self, path: str | os.PathLike[str], on_the_way: Callable[[], None] | None = None
+    ) -> None:
+        """Replace all groups by those of a backup, in one transaction, or change nothing.
+
+        It is refused at once in a thread whose own transaction is open. No id of a group is given
+        twice. What `on_the_way` raises ends it.
+        """
+
     def problems(self, on_the_way: Callable[[], None] | None = None) -> list[str]:
         """Return a sentence for each thing that is wrong; what `on_the_way` raises ends it."""
 

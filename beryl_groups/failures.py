@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-from time import monotonic
 from typing import TYPE_CHECKING, Self
 
+from beryl_groups.clock import monotonic
 from beryl_groups.logs import logger
 from beryl_groups.names import shown
 

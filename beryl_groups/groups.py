@@ -118,6 +118,23 @@ class Groups(GroupMethods):
         """
         self._engine.backup(path)
 
+    def restore(self, path: str | os.PathLike[str]) -> None:
+        """Replace all groups by those of a backup, while other handles and processes are at work.
+
+        It is one transaction: they see all of it at their next call or, where it raises, nothing
+        has changed. The file at ``path`` is one that ``backup`` made, of this or an older version
+        of the package, and stays as it is; a copy of it is made beside the database meanwhile.
+        Tables of the application's own stay as they are. A group that is restored keeps when it
+        was created, and gets a new id. Raises `StorageFailed` where the file is no sound backup.
+
+        >>> groups.backup(folder / "last-night.db")
+        >>> groups.delete("team:engineering")
+        >>> groups.restore(folder / "last-night.db")
+        >>> "team:engineering" in groups
+        True
+        """
+        self._engine.restore(path)
+
     def check(self) -> list[str]:
         """Look for damage, and return a sentence for each problem; none where all is sound.
 

@@ -44,6 +44,13 @@ def is_missing(database: str) -> bool:
     return files.is_missing(database)
 
 
+def refuse_unsound(backup: str) -> None:
+    """Raise `StorageFailed` where a file is no sound backup, before a database is made for it."""
+    from beryl_groups.sqlite import restoring  # noqa: PLC0415
+
+    restoring.refuse_unsound(backup)
+
+
 def _seconds(busy_timeout: float) -> float:
     """Return a number of seconds that a lock can wait, whatever kind of number it was."""
     try:

@@ -1,14 +1,16 @@
-"""How Alembic reaches the database: the caller's connection, or ``-x database=PATH``."""
+"""How the ``alembic`` command reaches a database: ``-x database=PATH``."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 from alembic import context
+from alembic.operations import Operations
 
 from beryl_groups.errors import StartFailed
+from beryl_groups.revisions import VERSION_TABLE
 from beryl_groups.sqlite.location import locate
-from beryl_groups.sqlite.schema import connect_to_upgrade
+from beryl_groups.sqlite.schema import connect_to_upgrade, name_version_table
 from beryl_groups.tables import metadata
 
 if TYPE_CHECKING:
@@ -17,19 +19,21 @@ if TYPE_CHECKING:
 
 def ours(_thing: object, name: str | None, kind: str, _reflected: bool, _other: object) -> bool:
     """Leave out what SQLite and Alembic keep for themselves."""
-    return not (kind == "table" and name in {"sqlite_sequence", "alembic_version"})
+    return not (kind == "table" and name in {"sqlite_sequence", VERSION_TABLE})
 
 
 def run(connection: Connection) -> None:
     context.configure(
         connection=connection,
         target_metadata=metadata,
+        version_table=VERSION_TABLE,
         include_object=ours,
         render_as_batch=True,
         compare_server_default=True,
     )
+    name_version_table(connection, context.get_context(), context.script)
     with context.begin_transaction():
-        context.run_migrations()
+        context.run_migrations(op=Operations(context.get_context()))
 
 
 def run_from_the_command_line() -> None:
@@ -47,7 +51,4 @@ def run_from_the_command_line() -> None:
 
 if context.is_offline_mode():
     raise SystemExit("SQL scripts are not supported: a migration runs on the database itself.")
-if (handed_in := context.config.attributes.get("connection")) is not None:
-    run(handed_in)
-else:
-    run_from_the_command_line()
+run_from_the_command_line()

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
-${imports if imports else "import sqlalchemy as sa\nfrom alembic import op"}
+from typing import TYPE_CHECKING
+
+import sqlalchemy as sa
+${imports if imports else ""}
+if TYPE_CHECKING:
+    from alembic.operations import Operations
 
 revision = ${repr(up_revision)}
 down_revision = ${repr(down_revision)}
@@ -10,9 +15,9 @@ branch_labels = ${repr(branch_labels)}
 depends_on = ${repr(depends_on)}
 
 
-def upgrade() -> None:
+def upgrade(op: Operations) -> None:
     ${upgrades if upgrades else "pass"}
 
 
-def downgrade() -> None:
+def downgrade(op: Operations) -> None:
     ${downgrades if downgrades else "pass"}

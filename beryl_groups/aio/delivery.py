@@ -8,6 +8,7 @@ import threading
 from inspect import isawaitable
 from typing import TYPE_CHECKING, cast
 
+from beryl_groups.aio.timers import call_later
 from beryl_groups.names import shown
 
 if TYPE_CHECKING:
@@ -108,8 +109,9 @@ async def _serve(
 
 async def _finish(returned: Awaitable[object], timeout: float) -> None:
     """Await what a callback returned, for as long as it may take."""
-    limit = asyncio.timeout(timeout)
+    limit, loop = asyncio.timeout(None), asyncio.get_running_loop()
     cause = None
+    call_off = call_later(loop, timeout, lambda: limit.reschedule(loop.time()))
     try:
         async with limit:
             await returned
@@ -117,5 +119,7 @@ async def _finish(returned: Awaitable[object], timeout: float) -> None:
         if not limit.expired():
             raise
         cause = error
+    finally:
+        call_off()
     if limit.expired():
         raise TimeoutError(f"The callback took longer than {timeout:g} s.") from cause

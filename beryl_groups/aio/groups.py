@@ -147,6 +147,38 @@ class AsyncGroups(AsyncGroupMethods):
             await job.end()
             raise
 
+    async def restore(self, path: str | os.PathLike[str]) -> None:
+        """Replace all groups by those of a backup, while other handles and processes are at work.
+
+        It is one transaction: they see all of it at their next call or, where it raises, nothing
+        has changed. The file at ``path`` is one that ``backup`` made, of this or an older version
+        of the package, and stays as it is; a copy of it is made beside the database meanwhile.
+        Tables of the application's own stay as they are. A group that is restored keeps when it
+        was created, and gets a new id. Where the task is cancelled nothing has changed, unless
+        the commit had begun. Raises `StorageFailed` where the file is no sound backup.
+
+        >>> await groups.backup(folder / "last-night.db")
+        >>> await groups.delete("team:engineering")
+        >>> await groups.restore(folder / "last-night.db")
+        >>> await groups.exists("team:engineering")
+        True
+        """
+        self._refuse_if_unusable()
+        self._turns.refuse_beside_own(asyncio.current_task())
+        given_up = threading.Event()
+
+        def look_up() -> None:
+            if given_up.is_set():
+                raise UndoneError
+
+        job = own_thread(lambda: self._engine.restore(path, look_up))
+        try:
+            await job.result()
+        except asyncio.CancelledError:
+            given_up.set()
+            await job.end()
+            raise
+
     async def check(self) -> list[str]:
         """Look for damage, and return a sentence for each problem; none where all is sound.
 

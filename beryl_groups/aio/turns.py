@@ -23,6 +23,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, TypeVar, TypeVarTuple
 
+from beryl_groups.aio.timers import call_later
 from beryl_groups.calls import Call
 from beryl_groups.errors import Busy, Closed, GroupError
 
@@ -96,7 +97,7 @@ class Turns:
         self._loop = asyncio.get_running_loop()
         self._queue: deque[TaskCall[Any]] = deque()
         self._turn: Turn | None = None
-        self._timer: asyncio.TimerHandle | None = None
+        self._timer: Callable[[], None] | None = None
         self._closed = False
 
     async def write(self, operation: Callable[[Any, *Given], T], *given: *Given) -> T:
@@ -150,16 +151,20 @@ class Turns:
             self._loop.call_soon_threadsafe(self._go_on)
         return begun
 
-    def _enqueue(
-        self, work: Callable[..., T] | None, arguments: tuple[Any, ...] = ()
-    ) -> TaskCall[T]:
-        call = TaskCall(self._engine.busy_timeout, work, arguments, self._loop)
+    def refuse_beside_own(self, task: asyncio.Task[Any] | None) -> None:
+        """Raise where this task would wait for itself."""
         turn = self._turn
-        if turn is not None and turn.owner is not None and turn.owner is call.task:
+        if turn is not None and turn.owner is not None and turn.owner is task:
             raise GroupError(
                 "This task has a transaction open, and a write beside it would wait for "
                 "itself: write through the object that transaction() gave, or after its block."
             )
+
+    def _enqueue(
+        self, work: Callable[..., T] | None, arguments: tuple[Any, ...] = ()
+    ) -> TaskCall[T]:
+        call = TaskCall(self._engine.busy_timeout, work, arguments, self._loop)
+        self.refuse_beside_own(call.task)
         self._queue.append(call)
         # Not at once: the other tasks that are about to run may have something for the same turn.
         self._loop.call_soon(self._go_on)
@@ -180,7 +185,7 @@ class Turns:
             self._next_turn()
         if self._queue and self._timer is None:
             # The first to come is the first to have waited for too long.
-            self._timer = self._loop.call_later(self._queue[0].time_left(), self._time_out)
+            self._timer = call_later(self._loop, self._queue[0].time_left(), self._time_out)
 
     def _time_out(self) -> None:
         self._timer = None

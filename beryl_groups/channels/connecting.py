@@ -8,40 +8,62 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from beryl_groups.channels import mqtt_connection, redis_connection, standard_output
+from beryl_groups.channels.encryption import ENCRYPTED, certificates
 from beryl_groups.channels.errors import SendFailed
+from beryl_groups.channels.text import some
 from beryl_groups.channels.time_limit import seconds_of
 from beryl_groups.lines import reason_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from os import PathLike
     from urllib.parse import SplitResult
 
 _TRANSPORTS = {
     "mqtt": mqtt_connection.connected,
+    "mqtts": mqtt_connection.connected,
     "redis": redis_connection.connected,
+    "rediss": redis_connection.connected,
+    "redis+unix": redis_connection.connected,
     "stdout": standard_output.connected,
 }
-
-_MOST_TOPICS = 3
-"""Topics that a sentence names; of the others it gives the number."""
 
 _ENCODED = "a '/', '?', '#' or '@' in a user name or password is written as %2F, %3F, %23 or %40."
 
 
 @contextmanager
-def connect(url: str, *, timeout: float = 10.0) -> Iterator[Callable[[str, str, Any], None]]:
+def connect(
+    url: str,
+    *,
+    timeout: float = 10.0,
+    cafile: str | PathLike[str] | None = None,
+    cert: str | PathLike[str] | None = None,
+    key: str | PathLike[str] | None = None,
+) -> Iterator[Callable[[str, str, Any], None]]:
     r"""Connect to a broker for the length of a block, and give a callback that sends to it.
 
-    ``url`` is ``mqtt://host:port`` (sent with QoS 1), ``redis://host:port/0``, both also with
-    ``user:password@``, or ``stdout:``, which prints a line ``topic<TAB>event<TAB>payload`` for
-    each call, a name that would break it as a JSON string. MQTT and Redis need the package's
-    extra of that name.
+    ``url`` is ``mqtt://host:port`` (sent with QoS 1), ``redis://host:port/0``, both encrypted as
+    ``mqtts://`` and ``rediss://``, ``redis+unix:///path`` for the socket of a Redis on the same
+    machine, or ``stdout:``, which prints a line ``topic<TAB>event<TAB>payload`` for each call, a
+    name that would break it as a JSON string. MQTT and Redis need the package's extra of that
+    name. A socket could be anybody's: the URL says first what is spoken there, and then where.
+
+    User and password stand before the host, as ``user:password@``. For a user without a password,
+    ``user@`` (in ``redis:`` also ``@`` alone), it is taken from the environment variable
+    ``BERYL_GROUPS_PASSWORD``, where that is set.
+
+    An encrypted peer has to show a certificate that is valid, for the host of the URL, and signed
+    by an authority that the system trusts, or one of those in ``cafile``. ``cert`` and ``key`` are
+    the certificate that is shown to it, and its key, which may also stand in the file of ``cert``.
+    All are files in PEM format. ``ValueError`` says which of them cannot be used.
 
     A block that was left without an error has sent everything: the end of it waits until the
     broker has what was sent. `SendFailed` is raised where the broker cannot be reached or does
     not confirm, and at the end of the block where a call in it raised, which a broadcast only
-    logs. A block that raises is left at once. A call to the callback of a broker after the block
-    raises `SendFailed`.
+    logs. So is it where the broker refuses a message, or ends the connection: the sentence names
+    the first topics and the broker's reason. A broker that speaks MQTT 3.1.1 and not MQTT 5 has no
+    word for refusing a message, and confirms it all the same. A block that raises is left at once.
+    A call to the callback of a broker after the block raises `SendFailed`.
 
     ``timeout`` seconds are the most that is waited for the broker in all: until its name is
     resolved, it is connected and has answered, has room for more, and at the end has confirmed.
@@ -60,10 +82,14 @@ def connect(url: str, *, timeout: float = 10.0) -> Iterator[Callable[[str, str, 
     if connected is None:
         # Without the rest of the URL, which may hold a password.
         raise ValueError(
-            f"mqtt://host:port, redis://host:port/0 or stdout: is expected, not {parts.scheme!r}."
+            "mqtt://host:port, redis://host:port/0 (or with mqtts: and rediss:, encrypted), "
+            f"redis+unix:///path or stdout: is expected, not {parts.scheme!r}."
         )
     _refuse_bad_port(parts)
-    with connected(parts, seconds) as send:
+    files = certificates(cafile, cert, key)
+    if parts.scheme not in ENCRYPTED:
+        files.refuse_for(parts.scheme)
+    with connected(parts, seconds, files) as send:
         counted = _Counted(send)
         yield counted
     counted.refuse_if_failed()
@@ -109,15 +135,6 @@ class _Counted:
         if self._first is not None:
             raise SendFailed(
                 f"{len(self._failed)} of the messages could not be sent (to "
-                f"{_some(self._failed)}), the first of them for this reason: "
+                f"{some(self._failed)}), the first of them for this reason: "
                 f"{reason_of(self._first)}."
             ) from self._first
-
-
-def _some(topics: list[str]) -> str:
-    """Return the first topics, each once, and how many others there are."""
-    names = [*map(repr, dict.fromkeys(topics))]
-    if len(names) > _MOST_TOPICS:
-        names[_MOST_TOPICS:] = [f"{len(names) - _MOST_TOPICS} more"]
-    *most, last = names
-    return f"{', '.join(most)} and {last}" if most else last

@@ -4,43 +4,64 @@ from __future__ import annotations
 
 import threading
 from contextlib import contextmanager, suppress
+from functools import partial
 from typing import TYPE_CHECKING, Any
-from urllib.parse import unquote
 
-from beryl_groups.channels.errors import SendFailed, ended
+from beryl_groups.channels.encryption import ENCRYPTED, other_way, reason_of_tls
+from beryl_groups.channels.errors import SendFailed, Undelivered, ended
+from beryl_groups.channels.mqtt_answers import PASSING, UNKNOWN_ANSWER, size_of, words_of
 from beryl_groups.channels.mqtt_client import mqtt as mqtt_callback
+from beryl_groups.channels.password import user_and_password
 from beryl_groups.channels.time_limit import A_MOMENT, LimitedCondition
-from beryl_groups.lines import reason_of
+from beryl_groups.lines import in_one_line, reason_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from urllib.parse import SplitResult
 
-    from paho.mqtt.client import Client
+    from paho.mqtt.client import Client, DisconnectFlags, MQTTMessageInfo
+    from paho.mqtt.properties import Properties
+    from paho.mqtt.reasoncodes import ReasonCode
+
+    from beryl_groups.channels.encryption import Certificates
+
+_PORTS = {"mqtt": 1883, "mqtts": 8883}
+_LOG_ERROR = 0x08
 
 _MOST_UNCONFIRMED = 1000
 """Messages that may wait for the broker's word; the client has numbers for 65,535."""
 
 
 @contextmanager
-def connected(url: SplitResult, timeout: float) -> Iterator[Callable[[str, str, Any], None]]:
+def connected(
+    url: SplitResult, timeout: float, files: Certificates
+) -> Iterator[Callable[[str, str, Any], None]]:
     """Give a callback that sends with QoS 1, and wait at the end until all is confirmed."""
     if url.path.strip("/") or url.query or url.fragment:
-        raise ValueError("An MQTT URL is mqtt://host:port, with nothing after it.")
-    host, port = url.hostname or "localhost", url.port or 1883
+        raise ValueError(f"An MQTT URL is {url.scheme}://host:port, with nothing after it.")
+    context = files.context() if url.scheme == "mqtts" else None
     try:
         from paho.mqtt.client import Client  # noqa: PLC0415 - it comes with the extra
-        from paho.mqtt.enums import CallbackAPIVersion  # noqa: PLC0415
+        from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion  # noqa: PLC0415
     except ImportError as error:
         raise SendFailed(
             "paho-mqtt, which sends to mqtt:, is not here: pip install 'beryl_groups[mqtt]'."
         ) from error
-    client = Client(CallbackAPIVersion.VERSION2)
-    client.connect_timeout = timeout + A_MOMENT  # the session is the first to give up
-    client.reconnect_delay_set(1, 1)  # it may else wait for longer than the block does
-    if url.username is not None:
-        client.username_pw_set(unquote(url.username), unquote(url.password or ""))
-    session = _Session(client, host, port, timeout)
+
+    def client(protocol: MQTTProtocolVersion) -> Client:
+        made = Client(CallbackAPIVersion.VERSION2, protocol=protocol)
+        made.connect_timeout = timeout + A_MOMENT  # the session is the first to give up
+        made.reconnect_delay_set(1, 1)  # it may else wait for longer than the block does
+        if context is not None:
+            made.tls_set_context(context)
+        user, password = user_and_password(url)
+        if user is not None:
+            made.username_pw_set(user, password)
+        return made
+
+    # Only the newer has words for refusals. A broker of the older one alone says so, or hangs up.
+    newest, older = MQTTProtocolVersion.MQTTv5, MQTTProtocolVersion.MQTTv311
+    session = _Session(url, timeout, [partial(client, newest), partial(client, older)])
     try:
         session.open()
         yield session.send
@@ -50,35 +71,46 @@ def connected(url: SplitResult, timeout: float) -> Iterator[Callable[[str, str, 
 
 
 class _Session:
-    """A client, and how many of its messages the broker has not confirmed yet.
+    """A client, and the topics of its messages that the broker has not confirmed.
 
     A thread begins and ends the connection: nothing else ends a wait for a name server, and to
     send what is left may take for ever, too.
     """
 
-    def __init__(self, client: Client, host: str, port: int, timeout: float) -> None:
-        self._client = client
-        self._host, self._port = host, port
+    def __init__(
+        self, url: SplitResult, timeout: float, clients: list[Callable[[], Client]]
+    ) -> None:
+        self._scheme = url.scheme
+        self._host = url.hostname or "localhost"
+        self._port = url.port or _PORTS[url.scheme]
+        self._clients = clients
         self._timeout = timeout
-        self._peer = f"{host}:{port}"
+        self._peer = f"{self._host}:{self._port}"
         self._where = f"the MQTT broker at {self._peer}"
-        self._publish = mqtt_callback(client, qos=1)
+        self._publish = mqtt_callback(self, qos=1)
         self._changed = LimitedCondition(timeout)
         self._awaited = f"connection to {self._where}"
         self._is_open = False
         self._refusal: tuple[str, Exception | None] | None = None
-        self._unconfirmed = 0
+        self._last_words = ""
+        self._largest: int | None = None
+        self._logged = ""
+        self._end = ""
+        self._room = _MOST_UNCONFIRMED
+        self._sending: list[str] = []
+        self._unconfirmed: dict[int, str] = {}
+        self._early: dict[int, str] = {}
+        self._undelivered = Undelivered()
+        self._answered = threading.Event()
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._run, name="beryl_groups-mqtt", daemon=True)
-        client.on_connect = self._on_connect
-        client.on_disconnect = self._on_disconnect
-        client.on_publish = self._on_publish
 
     def open(self) -> None:
         self._thread.start()
         with self._changed:
             if not self._changed.wait_within_limit(lambda: self._is_open or self._refusal):
-                raise SendFailed(f"No {self._awaited} within {self._timeout:g} s.")
+                hint = other_way(self._scheme) * (self._scheme in ENCRYPTED)
+                raise SendFailed(f"No {self._awaited} within {self._timeout:g} s{hint}.")
             if not self._is_open and self._refusal is not None:
                 sentence, cause = self._refusal
                 raise SendFailed(sentence) from cause
@@ -86,82 +118,181 @@ class _Session:
     def send(self, topic: str, event: str, payload: Any) -> None:
         with self._changed:
             if not self._changed.wait_within_limit(
-                lambda: self._ended.is_set() or self._unconfirmed < _MOST_UNCONFIRMED
+                lambda: self._ended.is_set() or self._end or self._count() < self._room
             ):
-                raise self._unanswered()
+                raise SendFailed(f"{self._where[0].upper()}{self._where[1:]}: {self._silence()}.")
             if self._ended.is_set():
                 raise ended()
-            self._unconfirmed += 1
+            if self._end:
+                self._undelivered.add(self._end, topic)
+                raise SendFailed(f"{topic!r} gets nothing over {self._where}: {self._end}.")
+            self._sending.append(topic)
         try:
             self._publish(topic, event, payload)
-        except Exception:  # after Ctrl-C the client may have the message, and it be confirmed
-            self._confirm()
-            raise
+        finally:
+            with self._changed:
+                self._sending.remove(topic)
+                self._changed.notify_all()
+
+    def publish(self, topic: str, payload: str | bytes, qos: int, retain: bool) -> MQTTMessageInfo:
+        """Publish as the client does, and keep the topic until the broker has answered."""
+        if self._largest is not None and size_of(topic, payload) > self._largest:
+            raise SendFailed(
+                f"The message to {topic!r} is too large: {self._where} takes "
+                f"{self._largest} bytes at most."
+            )
+        message = self._client.publish(topic, payload, qos, retain)
+        with self._changed:
+            if message.mid in self._early:
+                self._undelivered.add(self._early.pop(message.mid), topic)
+            else:
+                self._unconfirmed[message.mid] = topic
+        return message
 
     def wait_until_confirmed(self) -> None:
         with self._changed:
-            if not self._changed.wait_within_limit(lambda: self._unconfirmed == 0):
-                raise self._unanswered()
+            self._changed.wait_within_limit(lambda: self._end or not self._count())
+            self._undelivered.add(
+                self._end or self._silence(), *self._unconfirmed.values(), *self._sending
+            )
             self._ended.set()  # at once: a call from another thread must not slip in
+        self._undelivered.refuse_if_any(f"confirmed by {self._where}")
 
     def close(self) -> None:
         with self._changed:
             self._ended.set()
+            self._answered.set()
             self._changed.notify_all()
         # A thread that Ctrl-C kept from being started cannot be joined, which must not hide it.
         with suppress(RuntimeError):
             self._thread.join(A_MOMENT)
 
     def _run(self) -> None:
-        try:
-            self._client.connect(self._host, self._port)
-            with self._changed:
-                self._awaited = f"answer in MQTT from {self._peer}"
-            self._client.loop_start()
-        except Exception as error:  # noqa: BLE001 - a name that is none is a UnicodeError
-            self._refuse(f"No connection to {self._where}: {reason_of(error)}.", error)
-            return
-        self._ended.wait()
-        self._client.disconnect()
-        self._client.loop_stop()
+        while self._clients and not self._ended.is_set():
+            client = self._client = self._clients.pop(0)()
+            client.on_connect = self._on_connect
+            client.on_disconnect = self._on_disconnect
+            client.on_publish = self._on_publish
+            client.on_log = self._on_log
+            try:
+                client.connect(self._host, self._port)
+                with self._changed:
+                    self._awaited = f"answer in MQTT from {self._peer}"
+                client.loop_start()
+            except Exception as error:  # noqa: BLE001 - a name that is none is a UnicodeError
+                self._refuse(f"No connection to {self._where}: {self._reason(error)}.", error)
+                return
+            self._answered.wait()
+            if self._is_open or self._refusal:
+                self._ended.wait()
+            client.disconnect()
+            client.loop_stop()
+            self._answered.clear()
 
-    def _on_connect(self, _client: Client, _data: Any, _flags: Any, answer: Any, _: Any) -> None:
-        if answer.is_failure:
-            self._refuse(f"Refused by {self._where}: {answer}.")
-        else:
+    def _on_connect(
+        self,
+        client: Client,
+        _data: Any,
+        _flags: Any,
+        answer: ReasonCode,
+        properties: Properties | None,
+    ) -> None:
+        if not answer.is_failure:
             with self._changed:
                 if not self._is_open:  # later on, only what it confirms shows that it gets on
                     self._changed.renew_limit()
+                self._largest = getattr(properties, "MaximumPacketSize", None)
+                # The client has 20 messages under way at most, however few the broker takes.
+                most = getattr(properties, "ReceiveMaximum", _MOST_UNCONFIRMED)
+                self._room = most if most < client.max_inflight_messages else _MOST_UNCONFIRMED
+                self._last_words = ""
                 self._is_open = True
+                self._answered.set()
                 self._changed.notify_all()
+        elif self._is_open:
+            self._end_or_wait(client, answer, properties)
+        elif not (answer == "Unsupported protocol version" and self._clients):
+            self._refuse(f"Refused by {self._where}: {words_of(answer, properties)}.")
 
-    def _on_disconnect(self, client: Client, _data: Any, _flags: Any, code: Any, _: Any) -> None:
+    def _on_disconnect(
+        self,
+        client: Client,
+        _data: Any,
+        flags: DisconnectFlags,
+        code: ReasonCode,
+        properties: Properties | None,
+    ) -> None:
         if self._is_open:
-            return  # the client connects again, and sends again what was not confirmed
+            # Otherwise the client connects again, and sends again what was not confirmed.
+            if flags.is_disconnect_packet_from_server and code.is_failure:
+                self._end_or_wait(client, code, properties)
+            elif code == "Protocol error":
+                self._stop(client, UNKNOWN_ANSWER)
+            elif not self._last_words:
+                self._last_words = "it has closed the connection"
+            return
         client.loop_stop()  # it would do so here, too
-        if code == "Protocol error":
-            self._refuse(f"{self._peer} answers, but not in MQTT.")
+        if self._scheme in ENCRYPTED and self._logged:
+            self._refuse(f"No connection to {self._where}: {self._reason(self._logged)}.")
+        elif self._clients:
+            self._answered.set()  # the older protocol is next
         else:
-            self._refuse(f"{self._peer} closed the connection without an answer in MQTT.")
+            hint = other_way(self._scheme)
+            if code == "Protocol error":
+                self._refuse(f"{self._peer} answers, but not in MQTT{hint}.")
+            else:
+                self._refuse(f"{self._peer} closed the connection without an answer in MQTT{hint}.")
 
-    def _on_publish(self, *_: Any) -> None:
+    def _end_or_wait(self, client: Client, code: ReasonCode, properties: Properties | None) -> None:
+        """Take the broker's last words: for those that time may mend, the client tries again."""
+        self._last_words = words_of(code, properties)
+        if code.value not in PASSING:
+            self._stop(client, f"it has ended the connection ({self._last_words})")
+
+    def _stop(self, client: Client, end: str) -> None:
+        with self._changed:
+            self._end = self._end or end
+            self._changed.notify_all()
+        client.loop_stop()
+
+    def _on_publish(
+        self,
+        _client: Client,
+        _data: Any,
+        number: int,
+        code: ReasonCode,
+        properties: Properties | None,
+    ) -> None:
+        refusal = f"it refuses them ({words_of(code, properties)})" if code.is_failure else ""
         with self._changed:
             self._changed.renew_limit()
-            self._confirm()
+            if number in self._unconfirmed:
+                self._undelivered.add(refusal, self._unconfirmed.pop(number))
+                self._changed.notify_all()
+            else:
+                self._early[number] = refusal  # before `publish` has returned
+
+    def _on_log(self, _client: Client, _data: Any, level: int, text: str) -> None:
+        if level == _LOG_ERROR:  # nothing else tells why a TLS connection was closed
+            self._logged = text
+
+    def _count(self) -> int:
+        return len(self._unconfirmed) + len(self._sending)
+
+    def _silence(self) -> str:
+        words = f" ({self._last_words})" if self._last_words else ""
+        return f"it does not confirm{words} within {self._timeout:g} s"
+
+    def _reason(self, said: object) -> str:
+        reason = reason_of(said) if isinstance(said, BaseException) else in_one_line(said)
+        if self._scheme not in ENCRYPTED:
+            return reason
+        reason = reason_of_tls(reason, self._host) or reason
+        return reason + other_way(self._scheme) * ("reset" in reason or "speak TLS" in reason)
 
     def _refuse(self, sentence: str, cause: Exception | None = None) -> None:
         """Have `open` raise, unless it has been told something before."""
         with self._changed:
             self._refusal = self._refusal or (sentence, cause)
+            self._answered.set()
             self._changed.notify_all()
-
-    def _confirm(self) -> None:
-        with self._changed:
-            self._unconfirmed -= 1
-            self._changed.notify_all()
-
-    def _unanswered(self) -> SendFailed:
-        return SendFailed(
-            f"{self._unconfirmed} messages were not confirmed by {self._where} "
-            f"within {self._timeout:g} s."
-        )

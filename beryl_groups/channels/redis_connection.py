@@ -6,8 +6,11 @@ import re
 import threading
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote
 
-from beryl_groups.channels.errors import SendFailed, ended
+from beryl_groups.channels.encryption import ENCRYPTED, other_way, reason_of_tls
+from beryl_groups.channels.errors import SendFailed, Undelivered, ended
+from beryl_groups.channels.password import user_and_password
 from beryl_groups.channels.text import event_and_payload
 from beryl_groups.channels.time_limit import A_MOMENT, LimitedCondition
 from beryl_groups.lines import reason_of
@@ -17,6 +20,12 @@ if TYPE_CHECKING:
     from urllib.parse import SplitResult
 
     from redis import Redis
+
+    from beryl_groups.channels.encryption import Certificates
+
+_PORT = 6379
+
+_MAYBE_OTHER_WAY = re.compile("closed by|reset|Protocol Error|speak TLS", re.IGNORECASE)
 
 _DATABASE = re.compile("(/[0-9]{0,10})?")
 
@@ -28,15 +37,21 @@ _MOST_AT_ONCE = 100
 
 
 @contextmanager
-def connected(url: SplitResult, timeout: float) -> Iterator[Callable[[str, str, Any], None]]:
+def connected(
+    url: SplitResult, timeout: float, files: Certificates
+) -> Iterator[Callable[[str, str, Any], None]]:
     """Give a callback that sends in the background, and wait at the end until Redis has all."""
-    # redis-py ignores a path that is no number, and a query could set anything, the timeout too.
-    if not _DATABASE.fullmatch(url.path) or url.query or url.fragment:
-        raise ValueError(
-            "A Redis URL is redis://host:port/0, where 0 is the number of the database, "
-            "with nothing after it."
-        )
-    where = f"Redis at {url.hostname or 'localhost'}:{url.port or 6379}"
+    address = _address(url)
+    user, password = user_and_password(url)
+    if url.scheme == "rediss":
+        files.context()  # says what is wrong with them, in our words
+        address |= {
+            "ssl": True,
+            "ssl_check_hostname": True,
+            "ssl_ca_certs": files.cafile,
+            "ssl_certfile": files.cert,
+            "ssl_keyfile": files.key or files.cert,
+        }
     try:
         import redis  # noqa: PLC0415 - it comes with the extra
         from redis.backoff import NoBackoff  # noqa: PLC0415
@@ -46,19 +61,42 @@ def connected(url: SplitResult, timeout: float) -> Iterator[Callable[[str, str, 
             "redis-py, which sends to redis:, is not here: pip install 'beryl_groups[redis]'."
         ) from error
     # Without tries of its own: they would last for several times the timeout.
-    client = redis.Redis.from_url(
-        url.geturl(),
+    client = redis.Redis(
+        **address,
+        username=user or None,
+        password=password or None,
         socket_timeout=timeout,
         socket_connect_timeout=timeout,
         retry=Retry(NoBackoff(), 0),
     )
-    session = _Session(client, where, timeout)
+    session = _Session(client, url, timeout)
     try:
         session.open()
         yield session.send
         session.wait_until_sent()
     finally:
         session.close()
+
+
+def _address(url: SplitResult) -> dict[str, Any]:
+    if url.scheme == "redis+unix":
+        if url.hostname or url.port or not url.path.strip("/") or url.query or url.fragment:
+            raise ValueError(
+                "The URL of a socket of Redis is redis+unix:///path, with user:password@ before "
+                "the path at most, and nothing after it."
+            )
+        return {"unix_socket_path": unquote(url.path)}
+    if not _DATABASE.fullmatch(url.path) or url.query or url.fragment:
+        raise ValueError(
+            f"A Redis URL is {url.scheme}://host:port/0, where 0 is the number of the database, "
+            "with nothing after it."
+        )
+    database = url.path.removeprefix("/")
+    return {"host": _host(url), "port": url.port or _PORT, "db": int(database or 0)}
+
+
+def _host(url: SplitResult) -> str:
+    return unquote(url.hostname or "localhost")
 
 
 class _Session:
@@ -69,31 +107,31 @@ class _Session:
     waits: the client's own timeout counts from each byte that comes.
     """
 
-    def __init__(self, client: Redis, where: str, timeout: float) -> None:
+    def __init__(self, client: Redis, url: SplitResult, timeout: float) -> None:
         self._client = client
         self._pipeline = client.pipeline(transaction=False)
-        self._where = where
+        self._scheme, self._host = url.scheme, _host(url)
+        place = f"{self._host}:{url.port or _PORT}" if url.scheme != "redis+unix" else url.path
+        self._where = f"Redis at {place}"
         self._unanswered = f"it does not answer within {timeout:g} s"
         self._timeout = timeout
         self._changed = LimitedCondition(timeout)
         self._is_open = False
         self._waiting: list[tuple[str, str]] = []
         self._room = _MOST_WAITING
-        self._under_way = 0
-        self._failed = 0
-        self._first_failure: Exception | None = None
+        self._under_way: list[tuple[str, str]] = []
+        self._undelivered = Undelivered()
+        self._failure: Exception | None = None
         self._ended = False
         self._thread = threading.Thread(target=self._run, name="beryl_groups-redis", daemon=True)
 
     def open(self) -> None:
         self._thread.start()
         with self._changed:
-            self._changed.wait_within_limit(lambda: self._is_open or self._first_failure)
+            self._changed.wait_within_limit(lambda: self._is_open or self._failure)
             if not self._is_open:
-                reason = self._reason(self._first_failure)
-                raise SendFailed(
-                    f"{self._where} cannot be used: {reason}."
-                ) from self._first_failure
+                reason = self._reason(self._failure)
+                raise SendFailed(f"{self._where} cannot be used: {reason}.") from self._failure
 
     def send(self, topic: str, event: str, payload: Any) -> None:
         message = (topic, event_and_payload(event, payload))
@@ -110,16 +148,10 @@ class _Session:
     def wait_until_sent(self) -> None:
         with self._changed:
             done = self._changed.wait_within_limit(lambda: not (self._waiting or self._under_way))
-            missing = self._failed + len(self._waiting) + self._under_way
-            failure = self._first_failure
+            left = [topic for topic, _ in (*self._under_way, *self._waiting)]
+            self._undelivered.add(self._unanswered, *left)
             self._ended = done  # at once: a call from another thread must not slip in
-        if missing:
-            sentence = f"{missing} messages were not taken by {self._where}"
-            if not done:
-                sentence += f" within {self._timeout:g} s"
-            if failure is not None:
-                sentence += f": {self._reason(failure)}"
-            raise SendFailed(f"{sentence}.") from failure
+        self._undelivered.refuse_if_any(f"taken by {self._where}")
 
     def close(self) -> None:
         with self._changed:
@@ -136,7 +168,7 @@ class _Session:
             self._client.ping()
         except Exception as error:  # noqa: BLE001 - whatever the answer of another server leads to
             with self._changed:
-                self._first_failure = error
+                self._failure = error
                 self._changed.notify_all()
             return
         with self._changed:
@@ -150,18 +182,18 @@ class _Session:
                     return
                 batch = self._waiting[:_MOST_AT_ONCE]
                 del self._waiting[:_MOST_AT_ONCE]
-                self._under_way = len(batch)
+                self._under_way = batch
                 self._changed.notify_all()
             answers, is_answered = self._publish(batch)
-            failures = [answer for answer in answers if isinstance(answer, Exception)]
             with self._changed:
-                self._under_way = 0
+                self._under_way = []
                 # Once Redis is gone one message tries whether it is back; the others fail fast.
                 self._room = _MOST_WAITING if is_answered else 1
                 if is_answered:
                     self._changed.renew_limit()
-                self._failed += len(failures)
-                self._first_failure = self._first_failure or next(iter(failures), None)
+                for (topic, _), answer in zip(batch, answers, strict=True):
+                    if isinstance(answer, Exception):
+                        self._undelivered.add(self._reason(answer), topic, cause=answer)
                 self._changed.notify_all()
 
     def _publish(self, batch: list[tuple[str, str]]) -> tuple[list[Any], bool]:
@@ -178,6 +210,10 @@ class _Session:
     def _reason(self, error: Exception | None) -> str:
         from redis import TimeoutError as NoAnswer  # noqa: PLC0415 - it comes with the extra
 
+        hint = "" if self._is_open else other_way(self._scheme)
         if error is None or isinstance(error, NoAnswer):
-            return self._unanswered
-        return reason_of(error)
+            return self._unanswered + hint * (self._scheme in ENCRYPTED)
+        reason = reason_of(error)
+        if self._scheme in ENCRYPTED:
+            reason = reason_of_tls(reason, self._host) or reason
+        return reason + hint * bool(_MAYBE_OTHER_WAY.search(reason))

@@ -13,9 +13,15 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from urllib.parse import SplitResult
 
+    from beryl_groups.channels.encryption import Certificates
+
 
 @contextmanager
-def connected(url: SplitResult, timeout: float) -> Iterator[Callable[[str, str, Any], None]]:  # noqa: ARG001
+def connected(
+    url: SplitResult,
+    _timeout: float,
+    _files: Certificates,
+) -> Iterator[Callable[[str, str, Any], None]]:
     """Give a callback that prints, and raise at the end where the reader has gone away."""
     if url.netloc or url.path or url.query or url.fragment:
         raise ValueError("The URL of standard output is stdout: and nothing more.")

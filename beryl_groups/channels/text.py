@@ -3,6 +3,13 @@
 from __future__ import annotations
 
 import json
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+_MOST_TOPICS = 3
+"""Topics that a sentence names; of the others it gives the number."""
 
 
 def event_and_payload(event: str, payload: object) -> str:
@@ -31,3 +38,16 @@ def as_json(value: object) -> str:
 def unchanged(topic: str, event: str) -> str:  # noqa: ARG001 - as the caller's own takes it
     """Return the topic to send to where the caller gives no other."""
     return topic
+
+
+def some(topics: Iterable[str]) -> str:
+    """Return the first topics, each once, and how many others there are.
+
+    >>> some(["room/a", "room/b", "room/c", "room/d", "room/e", "room/a"])
+    "'room/a', 'room/b', 'room/c' and 2 more"
+    """
+    names = [*map(repr, dict.fromkeys(topics))]
+    if len(names) > _MOST_TOPICS:
+        names[_MOST_TOPICS:] = [f"{len(names) - _MOST_TOPICS} more"]
+    *most, last = names
+    return f"{', '.join(most)} and {last}" if most else last

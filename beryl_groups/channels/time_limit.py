@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import threading
-import time
 from typing import TYPE_CHECKING
 
+from beryl_groups.clock import monotonic
 from beryl_groups.names import shown
 
 if TYPE_CHECKING:
@@ -45,16 +45,16 @@ class LimitedCondition(threading.Condition):
 
     def renew_limit(self) -> None:
         """Begin the time anew: the broker has taken the connection, or confirmed something."""
-        self._left, self._since = self._seconds, time.monotonic()
+        self._left, self._since = self._seconds, monotonic()
 
     def wait_within_limit(self, done: Callable[[], object]) -> bool:
         """Wait as `wait_for` does, for what is left of the time; tell whether it was enough."""
         if self._waiting == 0:
-            self._since = time.monotonic()
+            self._since = monotonic()
         self._waiting += 1
         try:
             while not done():
-                left = self._since + self._left - time.monotonic()
+                left = self._since + self._left - monotonic()
                 if left <= 0:
                     return False
                 self.wait(left)
@@ -62,4 +62,4 @@ class LimitedCondition(threading.Condition):
         finally:
             self._waiting -= 1
             if self._waiting == 0:
-                self._left -= time.monotonic() - self._since
+                self._left -= monotonic() - self._since

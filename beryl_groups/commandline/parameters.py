@@ -109,6 +109,7 @@ topics_of_the_group = click.argument(
     shell_complete=_names(_topics_of_the_group),
 )
 file = click.argument("file", metavar="FILE", shell_complete=_file_names)
+backup_file = click.argument("backup", metavar="BACKUP", shell_complete=_file_names)
 new_file = click.argument("file", metavar="FILE", shell_complete=_file_names)
 
 prefix = click.option(
@@ -126,6 +127,24 @@ exclude = click.option(
     metavar="TOPIC",
     shell_complete=_names(_topics_of_the_group),
     help="A topic that does not get the event; may be given several times.",
+)
+cafile = click.option(
+    "--cafile",
+    metavar="FILE",
+    shell_complete=_file_names,
+    help="Trust the authorities in this PEM file, too, for mqtts: and rediss:.",
+)
+cert = click.option(
+    "--cert",
+    metavar="FILE",
+    shell_complete=_file_names,
+    help="Show the broker the certificate in this PEM file.",
+)
+key = click.option(
+    "--key",
+    metavar="FILE",
+    shell_complete=_file_names,
+    help="The key of --cert, where it is in a PEM file of its own; without a password.",
 )
 as_json = click.option("--json", "as_json", is_flag=True, help="Write JSON.")
 backup_first = click.option(

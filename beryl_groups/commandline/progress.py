@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import itertools
 import sys
-import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import click
+
+from beryl_groups.clock import monotonic
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -43,7 +44,7 @@ class _Paced:
 
     def __init__(self, bar: Any) -> None:
         self._bar = bar
-        self._drawn = time.monotonic()
+        self._drawn = monotonic()
 
     def reach(self, done: int, total: int) -> None:
         if done >= total or self._is_time():
@@ -55,7 +56,7 @@ class _Paced:
             self._bar.update(1)
 
     def _is_time(self) -> bool:
-        now = time.monotonic()
+        now = monotonic()
         if now - self._drawn < _SECONDS_BETWEEN_SIGNS:
             return False
         self._drawn = now

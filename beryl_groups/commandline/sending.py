@@ -36,7 +36,9 @@ _SECONDS = 10.0
     "url",
     type=parameters.TEXT,
     metavar="URL",
-    help="Send to mqtt://HOST:PORT or redis://HOST:PORT/0; stdout: is the same as no URL.",
+    help="Send to mqtt://HOST:PORT or redis://HOST:PORT/0, encrypted to mqtts: or rediss:, or to "
+    "redis+unix:///PATH; stdout: is the same as no URL. A user without a password, as in "
+    "mqtt://USER@HOST, has that of the environment variable BERYL_GROUPS_PASSWORD.",
 )
 @parameters.exclude
 @click.option(
@@ -47,6 +49,9 @@ _SECONDS = 10.0
     metavar="SECONDS",
     help="How long to wait for the broker to be connected, and for each confirmation.",
 )
+@parameters.cafile
+@parameters.cert
+@parameters.key
 @parameters.as_json
 @click.pass_context
 def broadcast(  # noqa: PLR0913 - one for each argument and option
@@ -59,6 +64,9 @@ def broadcast(  # noqa: PLR0913 - one for each argument and option
     url: str | None,
     exclude: tuple[str, ...],
     timeout: float,
+    cafile: str | None,
+    cert: str | None,
+    key: str | None,
     as_json: bool,
 ) -> None:
     """Send an event to each topic of a group.
@@ -69,8 +77,9 @@ def broadcast(  # noqa: PLR0913 - one for each argument and option
 
     "-" as the payload, or as the topic to exclude, stands for standard input.
     """
-    if url is None and context.get_parameter_source("timeout") is ParameterSource.COMMANDLINE:
-        raise click.UsageError("--timeout goes with --to.")
+    for option in ("timeout", "cafile", "cert", "key"):
+        if url is None and context.get_parameter_source(option) is ParameterSource.COMMANDLINE:
+            raise click.UsageError(f"--{option} goes with --to.")
     if url is not None and as_json:
         raise click.UsageError("--json shows what --to would send: give one of them.")
     if payload == STANDARD_INPUT and STANDARD_INPUT in exclude:
@@ -90,10 +99,11 @@ def broadcast(  # noqa: PLR0913 - one for each argument and option
             value,
             exclude=left_out,
         )
-    if url is None or url == _STANDARD_OUTPUT:
+    files = {"cafile": cafile, "cert": cert, "key": key}
+    if url is None or (url == _STANDARD_OUTPUT and not any(files.values())):
         _show(topics, event, value, as_json=as_json)
     else:
-        _send(url, timeout, topics, event, value)
+        _send(url, topics, event, value, timeout=timeout, **files)
 
 
 def _refuse_if_no_time(timeout: float) -> None:
@@ -145,14 +155,15 @@ def _show(topics: list[str], event: str, payload: Any, *, as_json: bool) -> None
         output.write(output.name(topic) + same_for_all)
 
 
-def _send(url: str, timeout: float, topics: list[str], event: str, payload: Any) -> None:
+def _send(url: str, topics: list[str], event: str, payload: Any, **options: Any) -> None:
     from beryl_groups.channels import connect  # noqa: PLC0415 - only who sends needs it
 
     try:
-        with connect(url, timeout=timeout) as send:
+        with connect(url, **options) as send:
             for topic in topics:
                 # The rest of the topics get the event, and then the end of the block raises.
                 with suppress(Exception):
                     send(topic, event, payload)
     except ValueError as error:
-        raise click.BadParameter(in_one_line(error), param_hint="'--to'") from error
+        option = getattr(error, "option", "to")
+        raise click.BadParameter(in_one_line(error), param_hint=f"'--{option}'") from error

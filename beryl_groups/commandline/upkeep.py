@@ -8,11 +8,12 @@ import click
 
 from beryl_groups import revisions
 from beryl_groups.commandline import parameters
-from beryl_groups.commandline.database import bring_up_to_date, reading
+from beryl_groups.commandline.database import bring_up_to_date, reading, writing
 from beryl_groups.commandline.input import STANDARD_INPUT
 from beryl_groups.commandline.output import Output
 from beryl_groups.commandline.progress import signs, steps
 from beryl_groups.lines import in_one_line
+from beryl_groups.opening import is_missing, refuse_unsound
 
 if TYPE_CHECKING:
     from beryl_groups.engine import Visit
@@ -29,6 +30,27 @@ def backup(database: str, file: str) -> None:
     """
     with reading(database, any_revision=True) as groups:
         _back_up(groups.visit, file)
+
+
+@click.command(
+    epilog=parameters.example(
+        "beryl-groups backup groups.db last-night.db && "
+        "beryl-groups restore groups.db last-night.db"
+    )
+)
+@parameters.database
+@parameters.backup_file
+def restore(database: str, backup: str) -> None:
+    """Replace all groups by those of a backup.
+
+    Others may have the database open, and see it at their next call. It is done whole or, where
+    the backup is not sound, not at all. A file that is not there is made. The backup stays as it
+    is, and may be one of an older version.
+    """
+    if is_missing(database):
+        refuse_unsound(backup)
+    with writing(database, make=True) as groups:
+        groups.restore(backup)
 
 
 @click.command(epilog=parameters.example("beryl-groups check groups.db"))

@@ -91,8 +91,7 @@ class Writer:
     def paused(self) -> Iterator[None]:
         """Hold the lead with no connection open; after a close nobody else can take it."""
         call: QueuedCall[None] = QueuedCall(self._connections.busy_timeout, None)
-        with self._mutex:
-            self._refuse_beside_own()
+        self.refuse_beside_own()
         if self._closed is not None:
             self._wait_for_the_last(call)
             yield
@@ -143,7 +142,7 @@ class Writer:
             if self._leader is None:
                 self._leader = call
                 return True
-            self._refuse_beside_own()
+            self.refuse_beside_own()
             call.wake = threading.Lock()
             call.wake.acquire()
             self._queue.append(call)
@@ -165,15 +164,17 @@ class Writer:
                 # A call that a leader carries has its answer when that leader's commit ends.
                 wait = call.time_left() if waiting else -1
 
-    def _refuse_beside_own(self) -> None:
+    def refuse_beside_own(self) -> None:
         """Raise where this thread would wait for itself."""
-        leader, thread = self._leader, threading.get_ident()
+        with self._mutex:
+            leader, thread = self._leader, threading.get_ident()
+            waits = any(call.thread == thread for call in self._queue)
         if leader is not None and leader.thread == thread:
             raise GroupError(
                 "This thread has a transaction open, and a write beside it would wait for "
                 "itself: write through the object that transaction() gave, or after its block."
             )
-        if any(call.thread == thread for call in self._queue):
+        if waits:
             raise GroupError(
                 "This thread waits to write already, and a write of its signal handler would wait "
                 "for that: have the handler leave the write to another thread."

@@ -9,6 +9,7 @@ from contextlib import contextmanager, nullcontext, suppress
 from typing import TYPE_CHECKING, Literal, TypeVar
 from weakref import WeakValueDictionary
 
+from beryl_groups.clock import monotonic
 from beryl_groups.errors import WalResetWarning
 from beryl_groups.sqlite import Error, Errors, driver
 
@@ -122,7 +123,7 @@ def open_for_a_visit(location: Location, busy_timeout: float) -> Connection:
     """
     if location.may_be_written() or location.has_wal():
         return open_connection(location, busy_timeout, "full")
-    return _open_settled(location, busy_timeout)
+    return open_settled(location, busy_timeout)
 
 
 def look_past_journal(location: Location) -> Connection:
@@ -137,10 +138,10 @@ def _open_to_read(location: Location, busy_timeout: float) -> Connection:
         if not lacks_sidecars(error, location) or location.has_wal():
             raise
     # No sidecar files and no way to make them, so nobody is writing. The next look asks again.
-    return _open_settled(location, busy_timeout)
+    return open_settled(location, busy_timeout)
 
 
-def _open_settled(location: Location, busy_timeout: float) -> Connection:
+def open_settled(location: Location, busy_timeout: float) -> Connection:
     """Open a file that has no sidecar files (https://www.sqlite.org/wal.html#readonly)."""
     connection = _connect(location, busy_timeout, SettledConnection, mode="ro", immutable="1")
     _set_up(connection, "foreign_keys = ON")
@@ -164,7 +165,13 @@ def _set_up(connection: Connection, *settings: str) -> None:
     """Set a fresh connection up and have it read the file once, or close it."""
     try:
         distrust(connection)
-        for setting in (*settings, "trusted_schema = OFF", "cell_size_check = ON"):
+        # There may be no folder for temporary files, which a statement that changes much asks for.
+        for setting in (
+            *settings,
+            "trusted_schema = OFF",
+            "cell_size_check = ON",
+            "temp_store = MEMORY",
+        ):
             connection.execute(f"PRAGMA {setting}")
         connection.execute("PRAGMA schema_version").fetchall()
     except Errors:
@@ -252,12 +259,12 @@ def use_wal(connection: Connection, busy_timeout: float) -> bool:
 
     SQLite does not wait for others here as it does elsewhere, so this does.
     """
-    deadline = time.monotonic() + busy_timeout
+    deadline = monotonic() + busy_timeout
     while True:
         try:
             (mode,) = connection.execute("PRAGMA journal_mode = WAL").fetchone()
         except Error as error:
-            if primary_code(error) != driver.SQLITE_BUSY or time.monotonic() >= deadline:
+            if primary_code(error) != driver.SQLITE_BUSY or monotonic() >= deadline:
                 raise
             time.sleep(0.005)
         else:

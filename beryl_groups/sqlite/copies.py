@@ -136,25 +136,32 @@ def copy_to(
     target: Path,
     progress: Callable[[int, int, int], None] | None = None,
 ) -> None:
+    """Copy to an empty file, or raise that the backup was not made."""
+    try:
+        copy_pages(connection, draft, progress)
+    except sqlite.Errors as error:
+        raise _failed(target, sqlite_errors.reason(error)) from error
+
+
+def copy_pages(
+    connection: Connection, draft: Path, progress: Callable[[int, int, int], None] | None = None
+) -> None:
     """Copy to an empty file; ``progress(status, pages left, pages in all)`` is called on the way.
 
     With it the copy is made in steps. The transaction around them has them all copy the same
     moment: without it, each write of somebody else would begin the copy anew.
     """
-    try:
-        with closing(sqlite.driver.connect(draft, isolation_level=None)) as copy:
-            # The draft has no name yet that anyone would open: one sync at the end is enough.
-            copy.execute("PRAGMA synchronous = OFF")
-            copy.execute("PRAGMA journal_mode = OFF")
-            connection.execute("BEGIN")
-            try:
-                connection.execute("SELECT count(*) FROM sqlite_schema").fetchall()
-                pages = _PAGES_OF_A_STEP if progress is not None else -1
-                connection.backup(copy, pages=pages, progress=progress)
-            finally:
-                connection.execute("ROLLBACK")
-    except sqlite.Errors as error:
-        raise _failed(target, sqlite_errors.reason(error)) from error
+    with closing(sqlite.driver.connect(draft, isolation_level=None)) as copy:
+        # The draft has no name yet that anyone would open: one sync at the end is enough.
+        copy.execute("PRAGMA synchronous = OFF")
+        copy.execute("PRAGMA journal_mode = OFF")
+        connection.execute("BEGIN")
+        try:
+            connection.execute("SELECT count(*) FROM sqlite_schema").fetchall()
+            pages = _PAGES_OF_A_STEP if progress is not None else -1
+            connection.backup(copy, pages=pages, progress=progress)
+        finally:
+            connection.execute("ROLLBACK")
 
 
 def _publish(draft: Path, target: Path) -> None:

@@ -9,7 +9,6 @@ for a file that is refused afterwards, or whose journal is another file's
 from __future__ import annotations
 
 import shutil
-import tempfile
 from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,6 +17,7 @@ from beryl_groups import sqlite
 from beryl_groups.errors import StartFailed
 from beryl_groups.sqlite import connections
 from beryl_groups.sqlite.location import Location
+from beryl_groups.sqlite.scratch import scratch_folder
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -32,8 +32,8 @@ def refuse_what_comes_of_it(
     before = location.state_of_journal()
     if not (location.may_be_written() and _is_hot(location)):
         return
-    with tempfile.TemporaryDirectory(prefix="beryl_groups-") as folder:
-        copy = Location(location.shown, str(Path(folder) / "groups.db"))
+    with scratch_folder(location.path) as folder:
+        copy = Location(location.shown, str(folder / "groups.db"))
         try:
             shutil.copyfile(location.path, copy.path)
             shutil.copyfile(location.journal, copy.journal)

@@ -6,44 +6,46 @@ opening a file does; only a file that is not current pays for it.
 
 from __future__ import annotations
 
-import os
-import threading
 from contextlib import closing, contextmanager, suppress
 from importlib import resources
 from pathlib import Path
-from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
-from sqlalchemy import create_engine, event
+from sqlalchemy import event, make_url
+from sqlalchemy.dialects.sqlite.pysqlite import SQLiteDialect_pysqlite
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import NullPool
 
 from beryl_groups import revisions, sqlite
 from beryl_groups.errors import StartFailed
+from beryl_groups.quiet import quiet_engine
 from beryl_groups.sqlite import connections, recovery, tampering
+from beryl_groups.sqlite.only_name import refuse_other_names
+from beryl_groups.sqlite.scratch import scratch_folder
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from importlib.resources.abc import Traversable
 
+    from alembic.migration import MigrationContext
+    from alembic.script import ScriptDirectory
     from sqlalchemy import Connection as CoreConnection
 
     from beryl_groups.sqlite.location import Location
 
 SCRIPTS = "beryl_groups.migrations"
 
-_REVISION = "SELECT version_num FROM alembic_version LIMIT 9"
+_REVISION = f"SELECT version_num FROM {revisions.VERSION_TABLE} LIMIT 9"  # noqa: S608
 
-_alembic = threading.Lock()  # Alembic keeps its environment in module globals
+# As Alembic makes it, but without what a host program has happen when a table is made.
+_VERSION_TABLE = (
+    f"CREATE TABLE IF NOT EXISTS {revisions.VERSION_TABLE} (\n"
+    "\tversion_num VARCHAR(32) NOT NULL, \n"
+    f"\tCONSTRAINT {revisions.VERSION_TABLE}_pkc PRIMARY KEY (version_num)\n)\n\n"
+)
 
-
-def _renew_lock() -> None:
-    global _alembic  # noqa: PLW0603 - the thread that may have held it is not in a forked child
-    _alembic = threading.Lock()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_renew_lock)
+_FIRST = revisions.REVISIONS[0]
+"""The revision that had its version table under Alembic's own name for it."""
 
 
 def is_new(connection: connections.Connection, location: Location) -> bool:
@@ -62,11 +64,14 @@ def is_new(connection: connections.Connection, location: Location) -> bool:
         # What a downgrade to the base leaves behind is nobody's.
         (objects,) = connection.execute(
             "SELECT count(*) FROM sqlite_schema "
-            "WHERE tbl_name NOT IN ('alembic_version', 'sqlite_sequence') "
-            "OR sql NOT LIKE 'CREATE TABLE %'"
+            "WHERE tbl_name NOT IN (?, 'alembic_version', 'sqlite_sequence') "
+            "OR sql NOT LIKE 'CREATE TABLE %'",
+            (revisions.VERSION_TABLE,),
         ).fetchone()
         if objects == 0:
             return True
+        if tampering.are_ours(connection):  # a dump has no application_id
+            return False
     raise _foreign(application_id, location)
 
 
@@ -89,7 +94,9 @@ def revision(connection: connections.Connection, location: Location) -> str | No
         return None
     tables = tampering.made_tables(connection, location)
     try:
-        found = [row[0] for row in connection.execute(_REVISION).fetchall()]
+        found = [_FIRST]
+        if revisions.VERSION_TABLE in tables:
+            found = [row[0] for row in connection.execute(_REVISION).fetchall()]
     except sqlite.Errors as error:
         raise StartFailed(location.shown, f"its revision cannot be read: {error}") from error
     shown = ", ".join(str(each)[:32] for each in found) or "none"
@@ -115,6 +122,7 @@ def read_revision(connection: connections.Connection, location: Location) -> str
 def refuse_before_it_is_touched(location: Location, busy_timeout: float) -> None:
     """Raise where to open the file as ours, and to close it again, could change another's."""
     location.refuse_what_leads_elsewhere()
+    refuse_other_names(location)
     if location.has_journal():
         # To recover the file is for its own application; ours is not known from the outset.
         with closing(connections.look_past_journal(location)) as onlooker:
@@ -128,10 +136,19 @@ def refuse_before_it_is_touched(location: Location, busy_timeout: float) -> None
 
 def upgrade(location: Location, busy_timeout: float) -> None:
     """Bring the file to the newest revision in one transaction, alone."""
-    with _alembic, connect_to_upgrade(location, busy_timeout) as connection:
-        found = revision(_driver(connection), location)
+    with connect_to_upgrade(location, busy_timeout) as core:
+        connection = _driver(core)
+        found = revision(connection, location)
+        if found is not None and not is_marked(connection):
+            connection.execute(f"PRAGMA application_id = {connections.APPLICATION_ID}")
         if found != revisions.HEAD:
-            _run(connection, location, found)
+            _run(core, location, found)
+
+
+def is_marked(connection: connections.Connection) -> bool:
+    """Tell whether the file bears our application_id, which a dump of it does not."""
+    (application_id,) = connection.execute("PRAGMA application_id").fetchone()
+    return bool(application_id == connections.APPLICATION_ID)
 
 
 @contextmanager
@@ -145,10 +162,12 @@ def connect_to_upgrade(location: Location, busy_timeout: float) -> Iterator[Core
         connection.execute("PRAGMA foreign_keys = OFF")
         return connection
 
-    engine = create_engine("sqlite://", module=sqlite.driver, creator=connect, poolclass=NullPool)
+    url = make_url("sqlite://")
+    engine = quiet_engine(url, SQLiteDialect_pysqlite, sqlite.driver, NullPool, connect)
     event.listen(engine, "begin", lambda core: core.exec_driver_sql("BEGIN IMMEDIATE"))
     with engine.connect() as core:
         with core.begin():
+            core.dialect.initialize(core)
             is_new(_driver(core), location)
             yield core
         if not connections.use_wal(_driver(core), busy_timeout):
@@ -162,14 +181,8 @@ def _driver(core: CoreConnection) -> connections.Connection:
 def _run(core: CoreConnection, location: Location, found: str | None) -> None:
     orphans_before = _orphans(core)
     try:
-        from alembic import command  # noqa: PLC0415
-        from alembic.config import Config  # noqa: PLC0415
-
-        config = Config()
-        config.attributes["connection"] = core
-        with _scripts() as folder:
-            config.set_main_option("script_location", str(folder).replace("%", "%%"))
-            command.upgrade(config, revisions.HEAD)
+        with _scripts(location) as folder:
+            migrate(core, folder)
         # Those that an edit with foreign keys off has left are no fault of the migration.
         if (orphans := _orphans(core) - orphans_before) > 0:
             raise ValueError(f"{orphans} rows would refer to nothing")
@@ -181,15 +194,49 @@ def _run(core: CoreConnection, location: Location, found: str | None) -> None:
         raise StartFailed(location.shown, reason) from error
 
 
+def migrate(core: CoreConnection, folder: Path) -> None:
+    """Run the migrations that are due.
+
+    With Alembic's parts and not its commands, which keep the environment in globals of its modules:
+    another thread, or a host program that is in the middle of a migration of its own, may be using
+    these.
+    """
+    from alembic.migration import MigrationContext  # noqa: PLC0415
+    from alembic.operations import Operations  # noqa: PLC0415
+    from alembic.script import ScriptDirectory  # noqa: PLC0415
+
+    # Where there is no source a packer has left what it compiled.
+    scripts = ScriptDirectory(str(folder), sourceless=not (folder / "env.py").exists())
+
+    def steps(revision: Any, _: MigrationContext) -> Any:
+        return scripts._upgrade_revs(revisions.HEAD, revision)  # noqa: SLF001 - as its command does
+
+    options = {"version_table": revisions.VERSION_TABLE, "fn": steps}
+    context = MigrationContext.configure(core, opts=options)
+    name_version_table(core, context, scripts)
+    context.run_migrations(op=Operations(context))
+
+
+def name_version_table(
+    core: CoreConnection, context: MigrationContext, scripts: ScriptDirectory
+) -> None:
+    """Have Alembic find a version table, and in it the revision that stood under another name."""
+    is_old = tampering.has_version_table_of_old(_driver(core))
+    core.exec_driver_sql(_VERSION_TABLE)
+    if is_old:
+        context.stamp(scripts, _FIRST)
+        tampering.leave_version_table_of_old(_driver(core), _FIRST)
+
+
 @contextmanager
-def _scripts() -> Iterator[Path]:
+def _scripts(location: Location) -> Iterator[Path]:
     """Give the folder of the migrations; for a package in a zip file, a copy of it."""
     found = resources.files(SCRIPTS)
     if isinstance(found, Path):
         yield found
         return
-    with TemporaryDirectory() as name:
-        folder = Path(name, "migrations")
+    with scratch_folder(location.path) as scratch:
+        folder = scratch / "migrations"
         _copy(found, folder)  # resources.as_file does so since Python 3.12
         yield folder
 

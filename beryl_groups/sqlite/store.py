@@ -9,14 +9,13 @@ from collections import deque
 from contextlib import ExitStack, contextmanager, suppress
 from typing import TYPE_CHECKING, Any, TypeVar, TypeVarTuple, cast
 
-from sqlalchemy import create_engine
 from sqlalchemy.exc import DBAPIError
-from sqlalchemy.pool import NullPool
 
 from beryl_groups import revisions, sqlite
+from beryl_groups.clock import monotonic
 from beryl_groups.engine import MISSING
 from beryl_groups.errors import Busy, Closed, GroupError, StartFailed, StorageFailed
-from beryl_groups.sqlite import connections, copies, fork, schema
+from beryl_groups.sqlite import connections, copies, fork, restoring, schema
 from beryl_groups.sqlite import errors as sqlite_errors
 from beryl_groups.sqlite.cache import Cache
 from beryl_groups.sqlite.calls import BatchCall, QueuedCall, TransactionCall
@@ -50,13 +49,8 @@ class Store:
         self.find = self.cache.find
         self.find_at_once = self.cache.find_at_once
         self._writer = Writer(self, self.cache, Wal(location))
-        self._engine = create_engine(
-            "sqlite://",
-            module=sqlite.driver,
-            creator=lambda: connections.open_connection(location, busy_timeout, synchronous),
-            poolclass=NullPool,
-        )
-        # Connections wait here and not in a pool of the engine, from which to borrow one costs
+        self._synchronous = synchronous
+        # Connections wait here and not in a pool of SQLAlchemy's, from which to borrow one costs
         # as much as a read. All that are open, lent or idle, are in the set.
         self._idle: deque[Connection] = deque()
         self._connections: weakref.WeakSet[Connection] = weakref.WeakSet()
@@ -95,7 +89,9 @@ class Store:
         try:
             found = schema.read_revision(connection, location)
             read_only = isinstance(connection, connections.ReadOnlyConnection)
-            current = found == revisions.HEAD and (read_only or connections.is_wal(connection))
+            current = found == revisions.HEAD and (
+                read_only or (schema.is_marked(connection) and connections.is_wal(connection))
+            )
         finally:
             if current:
                 self._give_back(connection)
@@ -164,6 +160,13 @@ class Store:
     ) -> None:
         copies.backup(self, path, progress)
 
+    def restore(
+        self, path: str | os.PathLike[str], on_the_way: Callable[[], None] | None = None
+    ) -> None:
+        self.refuse_if_closed()
+        self._writer.refuse_beside_own()
+        restoring.restore(self, path, on_the_way)
+
     def problems(self, on_the_way: Callable[[], None] | None = None) -> list[str]:
         return self.read_file(copies.problems, on_the_way)
 
@@ -206,9 +209,9 @@ class Store:
                 return
             self._most_idle = 0
             stack.callback(setattr, self, "_most_idle", _MOST_IDLE_CONNECTIONS)
-            deadline = time.monotonic() + patience
+            deadline = monotonic() + patience
             self._close_idle()
-            while len(self._connections) > stay and time.monotonic() < deadline:
+            while len(self._connections) > stay and monotonic() < deadline:
                 time.sleep(0.001)
                 self._close_idle()
             yield not self._connections
@@ -237,12 +240,9 @@ class Store:
                     f"The file {self.location.shown!r} was moved or replaced while it was open: "
                     "close the handle, and open the file anew."
                 )
-            try:
-                pooled = self._engine.raw_connection()
-            except DBAPIError as error:
-                raise cast("sqlite.Error", error.orig) from None
-            connection = cast("Connection", pooled.driver_connection)
-            pooled.detach()
+            connection = connections.open_connection(
+                self.location, self.busy_timeout, self._synchronous
+            )
             self._connections.add(connection)
             return connection
 

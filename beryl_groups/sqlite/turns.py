@@ -8,10 +8,11 @@ tries every millisecond, and whoever has held the file for long keeps off it for
 
 from __future__ import annotations
 
-from time import monotonic, sleep
+from time import sleep
 from typing import TYPE_CHECKING
 
 from beryl_groups import sqlite
+from beryl_groups.clock import monotonic
 from beryl_groups.sqlite import connections
 
 if TYPE_CHECKING:

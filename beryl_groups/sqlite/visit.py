@@ -74,7 +74,7 @@ class FileVisit:
     def confirm(self) -> None:
         """Raise where a file that is read without locks has been written meanwhile."""
         if isinstance(self._connection, connections.SettledConnection) and (
-            _state(self._location) != self._state
+            state_of(self._location) != self._state
         ):
             raise StorageFailed(
                 f"The database {self.shown!r} may only be read here, and was written "
@@ -92,7 +92,7 @@ def is_missing(database: str) -> bool:
 def visit(database: str, busy_timeout: float) -> FileVisit:
     """Open a file to look at it, or raise `StartFailed`."""
     location = _file(database)
-    state = _state(location)
+    state = state_of(location)
     try:
         schema.refuse_before_it_is_touched(location, busy_timeout)
         connection = connections.open_for_a_visit(location, busy_timeout)
@@ -114,7 +114,7 @@ def _file(database: str) -> Location:
     return location
 
 
-def _state(location: Location) -> tuple[int, ...]:
+def state_of(location: Location) -> tuple[int, ...]:
     """Return what a write to the file changes, or raise `StartFailed` where there is no file."""
     try:
         status = Path(location.path).stat()

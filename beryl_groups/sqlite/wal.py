@@ -14,6 +14,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from beryl_groups import sqlite
+from beryl_groups.clock import monotonic
 from beryl_groups.sqlite import connections
 
 if TYPE_CHECKING:
@@ -44,17 +45,17 @@ class Wal:
             size = self._location.wal.stat().st_size
         except OSError:
             return
-        begin = time.monotonic()
+        begin = monotonic()
         if size > MOST_BYTES and begin >= self._not_before and not self._empty(connection):
-            end = time.monotonic()
+            end = monotonic()
             self._not_before = end + _SHARE * (end - begin)
 
     def _empty(self, connection: connections.Connection) -> bool:
         # Tried more often than SQLite's own wait does, and others may write between the tries.
-        deadline = time.monotonic() + _PATIENCE
+        deadline = monotonic() + _PATIENCE
         with suppress(sqlite.Error):  # the commit is done whatever becomes of this
             while not connections.empty_wal(connection):
-                if time.monotonic() >= deadline:
+                if monotonic() >= deadline:
                     return False
                 time.sleep(_SECONDS_BETWEEN_TRIES)
             return True

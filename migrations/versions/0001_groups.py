@@ -2,54 +2,62 @@
 
 from __future__ import annotations
 
-import sqlalchemy as sa
-from alembic import op
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from alembic.operations import Operations
 
 revision = "0001"
 down_revision = None
 branch_labels = None
 depends_on = None
 
-APPLICATION_ID = 0x6272796C  # "bryl"
-
-
-def upgrade() -> None:
-    op.create_table(
-        "groups",
-        sa.Column("id", sa.Integer(), primary_key=True),
-        sa.Column("name", sa.Text(), nullable=False, unique=True),
-        sa.Column(
-            "created_at",
-            sa.Text(),
-            nullable=False,
-            server_default=sa.text("(strftime('%Y-%m-%dT%H:%M:%fZ', 'now'))"),
+# As SQL, and not by Alembic's operations: what a host program registers for these would act here.
+UPGRADE = {
+    "sqlite": [
+        (
+            "CREATE TABLE groups (\n"
+            "\tid INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT, \n"
+            "\tname TEXT NOT NULL, \n"
+            "\tcreated_at TEXT DEFAULT (strftime('%Y-%m-%dT%H:%M:%fZ', 'now')) NOT NULL, \n"
+            "\tUNIQUE (name)\n)\n STRICT\n\n"
         ),
-        sqlite_autoincrement=True,
-        sqlite_strict=True,
-    )
-    op.create_table(
-        "group_topics",
-        sa.Column(
-            "group_id",
-            sa.Integer(),
-            sa.ForeignKey("groups.id", ondelete="CASCADE"),
-            primary_key=True,
+        (
+            "CREATE TABLE group_topics (\n"
+            "\tgroup_id INTEGER NOT NULL, \n"
+            "\ttopic TEXT NOT NULL, \n"
+            "\tPRIMARY KEY (group_id, topic), \n"
+            "\tFOREIGN KEY(group_id) REFERENCES groups (id) ON DELETE CASCADE\n)\n"
+            " WITHOUT ROWID,\n STRICT\n\n"
         ),
-        sa.Column("topic", sa.Text(), primary_key=True),
-        sqlite_strict=True,
-        sqlite_with_rowid=False,
-    )
-    op.create_index("group_topics_by_topic", "group_topics", ["topic", "group_id"])
-    op.execute(
-        "CREATE VIEW memberships AS "
-        "SELECT groups.name AS group_name, group_topics.topic AS topic "
-        "FROM group_topics JOIN groups ON groups.id = group_topics.group_id"
-    )
-    op.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+        "CREATE INDEX group_topics_by_topic ON group_topics (topic, group_id)",
+        (
+            "CREATE VIEW memberships AS "
+            "SELECT groups.name AS group_name, group_topics.topic AS topic "
+            "FROM group_topics JOIN groups ON groups.id = group_topics.group_id"
+        ),
+        "PRAGMA application_id = 1651669356",  # "bryl"
+    ],
+}
+DOWNGRADE = {
+    "sqlite": [
+        "PRAGMA application_id = 0",
+        "DROP VIEW memberships",
+        "DROP TABLE group_topics",
+        "DROP TABLE groups",
+    ],
+}
 
 
-def downgrade() -> None:
-    op.execute("PRAGMA application_id = 0")
-    op.execute("DROP VIEW memberships")
-    op.drop_table("group_topics")
-    op.drop_table("groups")
+def upgrade(op: Operations) -> None:
+    _run(op, UPGRADE)
+
+
+def downgrade(op: Operations) -> None:
+    _run(op, DOWNGRADE)
+
+
+def _run(op: Operations, statements: dict[str, list[str]]) -> None:
+    connection = op.get_bind()
+    for statement in statements[connection.dialect.name]:
+        connection.exec_driver_sql(statement)

@@ -48,6 +48,7 @@ CALLS: dict[str, Callable[[Any], Any]] = {
     "broadcast": lambda groups: groups.broadcast(print, "group", "event", None),
     "transaction": transact,
     "backup": lambda groups: groups.backup("a copy that is never made"),
+    "restore": lambda groups: groups.restore("a backup that is never read"),
     "check": lambda groups: groups.check(),
 }
 

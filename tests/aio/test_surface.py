@@ -96,6 +96,7 @@ def test_the_types_of_a_handle(path: Path) -> None:
             assert assert_type([name async for name in names], list[str]) == ["crew"]
             assert assert_type(await groups.check(), list[str]) == []
             await groups.backup(path.with_name("copy.db"))
+            await groups.restore(path.with_name("copy.db"))
             await groups.delete("crew")
             block: AbstractAsyncContextManager[AsyncTransaction] = groups.transaction()
             async with block as transaction:

@@ -20,11 +20,12 @@ import pytest
 from tests.processes import PATIENCE, wait_until
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from paho.mqtt.client import Client
 
 HOST = "127.0.0.1"
+LIBRARIES = {"mqtt": "paho.mqtt.client", "redis": "redis"}
 
 
 def find(program: str) -> str | None:
@@ -70,6 +71,12 @@ class Server:
             return True
         return False
 
+    def ask_to_end(self) -> None:
+        """Tell it to end in its own time, as a system does that goes down."""
+        assert self._process is not None
+        self._process.terminate()
+        self._process.wait(PATIENCE)
+
     def freeze(self) -> None:
         """Let it keep its connections and answer nobody any more."""
         assert self._process is not None
@@ -93,7 +100,7 @@ def running(server: Server) -> Iterator[Server]:
 
 
 @contextmanager
-def mosquitto(password: str | None = None) -> Iterator[Server]:
+def mosquitto(password: str | None = None, *more_settings: str) -> Iterator[Server]:
     """Run an MQTT broker; with a password, for the user ``ada`` alone."""
     with free_port() as port, tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -101,7 +108,7 @@ def mosquitto(password: str | None = None) -> Iterator[Server]:
         # Started by root it would otherwise become a user who may not read the folder.
         settings = [f"listener {port} {HOST}", "user root", "persistence false"]
         # By default mosquitto drops what waits for a subscriber beyond a thousand messages.
-        settings.append("max_queued_messages 0")
+        settings += ["max_queued_messages 0", *more_settings]
         if password is None:
             settings.append("allow_anonymous true")
         else:
@@ -116,14 +123,38 @@ def mosquitto(password: str | None = None) -> Iterator[Server]:
 
 
 @contextmanager
-def redis_server(password: str | None = None) -> Iterator[Server]:
-    """Run a Redis server, which keeps nothing."""
+def redis_server(password: str | None = None, *options: str) -> Iterator[Server]:
+    """Run a Redis server, which keeps nothing; with a certificate it is encrypted."""
     with free_port() as port, tempfile.TemporaryDirectory() as name:
-        command = ["redis-server", "--port", str(port), "--bind", HOST, "--save", ""]
+        is_encrypted = "--tls-cert-file" in options
+        ports = ["--port", "0", "--tls-port", str(port)] if is_encrypted else ["--port", str(port)]
+        command = ["redis-server", *ports, "--bind", HOST, "--save", "", *options]
         if password is not None:
             command += ["--requirepass", password]
         with running(Server(*command, port=port, folder=Path(name))) as server:
             yield server
+
+
+@contextmanager
+def peer(serve: Callable[[socket.socket], None]) -> Iterator[int]:
+    """Listen on a port, and serve each connection in a thread of its own until it is closed."""
+
+    def talk(connection: socket.socket) -> None:
+        with connection, suppress(OSError):
+            serve(connection)
+
+    def accept() -> None:
+        with suppress(OSError):  # the listener is closed
+            while True:
+                connection, _ = listener.accept()
+                threading.Thread(target=talk, args=(connection,), daemon=True).start()
+
+    with socket.create_server((HOST, 0)) as listener:
+        accepting = threading.Thread(target=accept, daemon=True)
+        accepting.start()
+        yield listener.getsockname()[1]
+        listener.shutdown(socket.SHUT_RDWR)
+    accepting.join(PATIENCE)
 
 
 class AsgiServer:

@@ -22,7 +22,7 @@ from tests.sqlite.opening import (
     run_sql,
     unprivileged,
 )
-from tests.sqlite.revisions import installed, with_next
+from tests.sqlite.revisions import RELEASED, installed, with_next
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -171,8 +171,8 @@ def test_a_reading_command_migrates_nothing(
     package = with_next(tmp_path_factory.mktemp("migrations"), "pass")
     with installed(package):
         assert refusal(command, team, *rest) == (
-            f"The database '{team}' cannot be opened: its schema has to be brought from 0001 to "
-            "9999 first, which 'beryl-groups upgrade' does."
+            f"The database '{team}' cannot be opened: its schema has to be brought "
+            f"from {RELEASED} to 9999 first, which 'beryl-groups upgrade' does."
         )
 
     assert everything(team.parent) == before
@@ -207,7 +207,7 @@ def test_an_empty_file_is_no_database_yet(path: Path) -> None:
 @pytest.mark.parametrize("name", READING)
 def test_a_newer_schema_is_refused(name: str, team: Path) -> None:
     """A file of a newer package is left alone, and its WAL too; both revisions are named."""
-    kill_another_process(team, "UPDATE alembic_version SET version_num = '9999'")
+    kill_another_process(team, "UPDATE beryl_groups_version SET version_num = '9999'")
     before = everything(team.parent)
     command, *rest = READING[name][0]
 

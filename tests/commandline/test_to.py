@@ -11,14 +11,22 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.channels.servers import HOST, MqttSubscriber, Server, free_port, mosquitto, redis_server
+from tests.channels.certificates import Authority, encrypted
+from tests.channels.servers import (
+    HOST,
+    LIBRARIES,
+    MqttSubscriber,
+    Server,
+    free_port,
+    mosquitto,
+    redis_server,
+)
 from tests.commandline.running import call, filled, misuse, process, refusal, run
 from tests.processes import PATIENCE, wait_until_asleep
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-LIBRARIES = {"mqtt": "paho.mqtt.client", "redis": "redis"}
 SCHEMES = list(LIBRARIES)
 
 
@@ -202,3 +210,56 @@ def test_standard_output_is_where_it_goes_without_a_url(path: Path) -> None:
     assert run("broadcast", path, "team", "e", "1", "--to", "stdout:").raw == (
         run("broadcast", path, "team", "e", "1").raw
     )
+
+
+@pytest.mark.parametrize("scheme", SCHEMES)
+def test_an_encrypted_broker_has_it_when_the_command_has_ended(
+    scheme: str, team: Path, tmp_path: Path
+) -> None:
+    """The options give the authority, and the certificate that the broker asks for."""
+    pytest.importorskip(LIBRARIES[scheme], reason=f"needs the library of {scheme}")
+    authority = Authority(tmp_path / "authority")
+    cert, key = authority.issue()
+    with encrypted(scheme, authority, (cert, key), asks_for_one=True) as server:
+        to = ["--to", {"mqtt": "mqtts", "redis": "rediss"}[scheme] + f"://{HOST}:{server.port}"]
+        files = ["--cafile", str(authority.file), "--cert", str(cert), "--key", str(key)]
+        run("broadcast", team, "team", "e", *to, *files)
+        assert "trusted here" in refusal("broadcast", team, "team", "e", *to)
+
+
+@pytest.mark.parametrize("option", ["cafile", "cert", "key"])
+def test_a_file_that_cannot_be_used_is_wrong_usage(option: str, team: Path) -> None:
+    """The option is named, and what it goes with."""
+    arguments = ["broadcast", team, "team", "e", f"--{option}", "missing.pem"]
+    assert misuse(*arguments) == f"--{option} goes with --to.\n"
+    for to in ("mqtt://localhost", "redis+unix:///socket", "stdout:"):
+        assert misuse(*arguments, "--to", to).startswith(
+            f"Invalid value for '--{option}': {option} goes with mqtts:// and rediss:// alone"
+        )
+    sentence = misuse(*arguments, "--to", "mqtts://localhost")
+    assert sentence.startswith(f"Invalid value for '--{option}': {option}")
+
+
+@pytest.mark.parametrize("scheme", SCHEMES)
+def test_a_password_of_the_environment_need_not_stand_in_the_command(
+    scheme: str, team: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is that of a user without one, and a sentence that refuses it does not hold it."""
+    user = "ada@" if scheme == "mqtt" else "default@"
+    with broker(scheme, "right") as server:
+        monkeypatch.setenv("BERYL_GROUPS_PASSWORD", "right")
+        run("broadcast", team, "team", "e", "--to", url(scheme, server.port, user))
+        monkeypatch.setenv("BERYL_GROUPS_PASSWORD", "wr0ng")
+        to = url(scheme, server.port, user)
+        assert "wr0ng" not in refusal("broadcast", team, "team", "e", "--to", to)
+
+
+def test_what_a_broker_denies_fails_the_command(team: Path, tmp_path: Path) -> None:
+    """The exit code is 1, and the sentence names the topics and the broker's reason."""
+    pytest.importorskip(LIBRARIES["mqtt"], reason="needs paho-mqtt")
+    acl = tmp_path / "acl"
+    acl.write_text("topic readwrite room/a\n")
+    acl.chmod(0o600)
+    with mosquitto(None, f"acl_file {acl}") as server:
+        sentence = refusal("broadcast", team, "team", "e", "--to", url("mqtt", server.port))
+    assert "(to 'room/b' and 'room/c'): it refuses them (Not authorized)." in sentence

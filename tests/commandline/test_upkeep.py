@@ -12,8 +12,8 @@ from beryl_groups import WalResetWarning, revisions, sqlite
 from beryl_groups.sqlite import connections
 from tests.commandline.running import call, filled, refusal, run
 from tests.processes import shell
-from tests.sqlite.opening import another_process, everything, run_sql
-from tests.sqlite.revisions import NEXT, installed, with_next
+from tests.sqlite.opening import another_process, everything, revision_of, run_sql
+from tests.sqlite.revisions import NEXT, RELEASED, installed, with_next
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -68,7 +68,43 @@ def test_an_old_database_can_be_backed_up(team: Path, tmp_path: Path, newer: Non
     """A copy before an upgrade is a copy of the old revision."""
     run("backup", team, tmp_path / "copy.db")
 
-    assert run_sql(tmp_path / "copy.db", "SELECT version_num FROM alembic_version") == [("0001",)]
+    assert revision_of(tmp_path / "copy.db") == [(RELEASED,)]
+
+
+def test_a_backup_is_restored(team: Path, tmp_path: Path) -> None:
+    """`restore` puts back what a backup holds, beside others, and makes a file that is missing."""
+    run("backup", team, tmp_path / "copy.db")
+    exported = run("export", team).raw
+    run("delete", team, "team")
+    with beryl_groups.start(team) as groups:
+        assert run("restore", team, tmp_path / "copy.db").raw == b""
+        assert "team" in groups
+    run("restore", tmp_path / "new.db", tmp_path / "copy.db")
+
+    assert run("export", team).raw == run("export", tmp_path / "new.db").raw == exported
+
+
+def test_what_is_no_backup_is_not_restored(team: Path, tmp_path: Path) -> None:
+    """A sentence says why; a database that is there stays as it was, and none is made."""
+    (tmp_path / "copy.db").write_text("mine" * 100)
+    before = everything(tmp_path)
+
+    for database in (team, tmp_path / "new.db"):
+        for backup in (tmp_path / "copy.db", tmp_path / "missing.db"):
+            said = refusal("restore", database, backup)
+            assert said.startswith(f"The backup '{backup}' was not restored: ")
+    assert refusal("restore", tmp_path / "nowhere" / "x.db", team).startswith("The database ")
+    assert everything(tmp_path) == before
+
+
+def test_an_old_backup_is_restored(team: Path, tmp_path: Path, newer: None) -> None:
+    """A backup of an older revision does; a database of one is upgraded first."""
+    run("backup", team, tmp_path / "copy.db")
+
+    assert "'beryl-groups upgrade'" in refusal("restore", team, tmp_path / "copy.db")
+    run("restore", tmp_path / "new.db", tmp_path / "copy.db")
+    assert run("list", tmp_path / "new.db").lines == ["ops", "team"]
+    assert revision_of(tmp_path / "copy.db") == [(RELEASED,)]
 
 
 def test_a_sound_database_has_no_problems(team: Path) -> None:
@@ -146,7 +182,7 @@ def test_an_upgrade_says_from_what_to_what(team: Path, newer: None) -> None:
     """`upgrade` migrates, and names the revision that the file had and the one that it has."""
     done = run("upgrade", team)
 
-    assert done.output == f"The database '{team}' has been upgraded from 0001 to {NEXT}.\n"
+    assert done.output == f"The database '{team}' has been upgraded from {RELEASED} to {NEXT}.\n"
     assert run("list", team).lines == ["ops", "team"]
     assert run("upgrade", team).output == (
         f"The database '{team}' has the newest revision already, {NEXT}.\n"
@@ -164,8 +200,8 @@ def test_an_upgrade_makes_a_backup_first(team: Path, tmp_path: Path, newer: None
 
     run("upgrade", team, "--backup", copy)
 
-    assert run_sql(copy, "SELECT version_num FROM alembic_version") == [("0001",)]
-    assert run_sql(team, "SELECT version_num FROM alembic_version") == [(NEXT,)]
+    assert revision_of(copy) == [(RELEASED,)]
+    assert revision_of(team) == [(NEXT,)]
 
 
 def test_an_upgrade_that_fails_is_a_sentence(
@@ -177,7 +213,7 @@ def test_an_upgrade_that_fails_is_a_sentence(
     with installed(package):
         sentence = refusal("upgrade", team)
 
-    assert f"the migration from 0001 to {NEXT} failed" in sentence
+    assert f"the migration from {RELEASED} to {NEXT} failed" in sentence
     assert everything(team.parent) == before
 
 

@@ -56,6 +56,7 @@ CALLS: dict[str, Callable[[Any], object]] = {
 CALLS_OF_A_HANDLE = CALLS | {
     "transaction": in_a_transaction,
     "backup": lambda groups: groups.backup("a copy that is never made"),
+    "restore": lambda groups: groups.restore("a backup that is never read"),
     "check": lambda groups: groups.check(),
 }
 

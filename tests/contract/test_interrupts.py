@@ -171,6 +171,31 @@ def test_a_backup_interrupted_at_any_step_leaves_a_whole_copy_or_none(path: Path
     in_process(interrupt_backups, path)
 
 
+def interrupt_restores(path: Path) -> int:
+    def attempt(interrupter: Interrupter) -> None:
+        with beryl_groups.start(path, synchronous="normal") as groups:
+            groups.create("before", exist_ok=True)
+            interrupter.call(lambda: groups.restore(backup))
+            assert list(groups) in (["before", "group"], ["group"])
+            groups.add("group", "after")
+            assert groups.topics("group") == {"after"}
+            groups.set_topics("group", [])
+        gc.collect()
+        assert not still_open(path.parent)
+        assert sorted(each.name for each in path.parent.iterdir()) == ["backup.db", path.name]
+
+    backup = path.with_name("backup.db")
+    make_group(path)
+    with beryl_groups.start(path) as groups:
+        groups.backup(backup)
+    return at_steps(attempt, apart=7)
+
+
+def test_a_restore_interrupted_at_any_step_has_happened_or_not(path: Path) -> None:
+    """After a restore that Ctrl-C ends the next calls work, and nothing is left beside the file."""
+    in_process(interrupt_restores, path)
+
+
 def interrupt_an_opening(path: Path) -> int:
     """Have an interrupt come while the system opens a file, so that it shows right after it."""
     # A hook of C's, for a hook in Python would be interrupted itself.

@@ -118,4 +118,4 @@ def test_processes_bring_an_older_file_up_to_date_together(
     with installed(package):
         beryl_groups.start(path).close()
         check_files(folder, rounds, path)
-        assert run_sql(path, "SELECT version_num FROM alembic_version") == [("9999",)]
+        assert run_sql(path, "SELECT version_num FROM beryl_groups_version") == [("9999",)]

@@ -75,6 +75,7 @@ METHODS_OF_A_HANDLE = SHARED_METHODS | {
     "backup": "(self, path: 'str | os.PathLike[str]') -> 'None'",
     "check": "(self) -> 'list[str]'",
     "close": "(self) -> 'None'",
+    "restore": "(self, path: 'str | os.PathLike[str]') -> 'None'",
     "transaction": "(self) -> 'Iterator[Transaction]'",
 }
 
@@ -118,6 +119,7 @@ def test_the_types_of_a_handle(groups: Groups, tmp_path: Path) -> None:
     assert list(assert_type(iter(groups), "Iterator[str]")) == ["crew"]
     assert assert_type(groups.check(), list[str]) == []
     groups.backup(tmp_path / "copy.db")
+    groups.restore(tmp_path / "copy.db")
     groups.delete("crew")
     block: AbstractContextManager[Transaction] = groups.transaction()
     with block as transaction:

@@ -1,7 +1,7 @@
 """Pack an application in each way of the README, take its environment away, and run it twice.
 
 ``python -m tests.freezing`` does so from a wheel, and with PyInstaller from an editable
-installation, too. It has pip fetch PyInstaller and shiv.
+installation, too. It has pip fetch PyInstaller, cx_Freeze and shiv.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ class Workshop:
         if not editable:
             self._variables["PIP_CONSTRAINT"] = str(constraints)
             self._run("pip install -q beryl_groups", folder)
-        self._run("pip install -q pyinstaller shiv", folder)
+        self._run("pip install -q pyinstaller cx_Freeze shiv", folder)
 
     def _run(self, line: str, folder: Path) -> None:
         done = subprocess.run(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import compileall
 import json
 import os
 import shutil
@@ -85,6 +86,27 @@ def test_a_package_in_a_zip_file_migrates_and_remembers(site: Path, tmp_path: Pa
 
     assert printed == REMEMBERED
     assert sorted(path.name for path in away.iterdir()) == ["app.pyz", "counter.db"]
+
+
+@pytest.mark.parametrize("zipped", [False, True])
+def test_a_package_without_its_sources_migrates_and_remembers(
+    site: Path, tmp_path: Path, *, zipped: bool
+) -> None:
+    """Where a packer has left only what it compiled, a database is made and found again."""
+    (site / "__main__.py").write_text(files(README)[APPLICATION], encoding="utf-8")
+    assert compileall.compile_dir(site, quiet=1, legacy=True)
+    for source in site.rglob("*.py"):
+        source.unlink()
+    away = tmp_path / "away"
+    away.mkdir()
+    application = site
+    if zipped:
+        application = away / "app.pyz"
+        shutil.move(shutil.make_archive(str(away / "app"), "zip", site), application)
+
+    printed = [run(application, cwd=away, TMPDIR=str(away)) for _ in REMEMBERED]
+
+    assert printed == REMEMBERED
 
 
 def test_the_demo_in_a_zip_file_finds_the_package_a_second_time(site: Path, tmp_path: Path) -> None:

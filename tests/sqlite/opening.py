@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from beryl_groups import sqlite
+from beryl_groups.revisions import VERSION_TABLE
 from tests.processes import PATIENCE, context, finish, finish_killed, gather, start
 
 if TYPE_CHECKING:
@@ -53,7 +54,11 @@ def run_sql(path: Path, *statements: str) -> list[Any]:
 def schema_of(path: Path) -> list[Any]:
     """Return the whole schema of a file as SQLite keeps it, with the revision it bears."""
     schema = run_sql(path, "SELECT type, name, tbl_name, sql FROM sqlite_schema ORDER BY name")
-    return schema + run_sql(path, "SELECT version_num FROM alembic_version")
+    return schema + revision_of(path)
+
+
+def revision_of(path: Path) -> list[Any]:
+    return run_sql(path, f"SELECT version_num FROM {VERSION_TABLE}")
 
 
 @contextmanager

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 NEXT = "9999"
+RELEASED = revisions.HEAD
 
 _REVISION = '''
 """A revision of a test."""
@@ -28,13 +29,12 @@ import os
 import signal
 
 import sqlalchemy as sa
-from alembic import op
 
 revision = {revision!r}
 down_revision = {down_revision!r}
 
 
-def upgrade():
+def upgrade(op):
 {upgrade}
 '''
 

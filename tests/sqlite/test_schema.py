@@ -36,7 +36,7 @@ def test_the_tables_are_strict(made: Path) -> None:
     assert kinds["groups"] == ("table", 0, 1)
     assert kinds["group_topics"] == ("table", 1, 1)
     assert kinds["memberships"][0] == "view"
-    ours = set(kinds) - {"alembic_version"}
+    ours = set(kinds) - {"beryl_groups_version"}
     assert {name for name in ours if not name.startswith("sqlite_")} == {
         "groups",
         "group_topics",

@@ -145,7 +145,7 @@ def test_what_a_killed_application_left_in_its_log_stays_there(path: Path) -> No
 def make_newer(path: Path) -> str:
     """Make a file, and return the SQL that gives it a schema of times to come."""
     beryl_groups.start(path).close()
-    return "UPDATE alembic_version SET version_num = '9999'"
+    return "UPDATE beryl_groups_version SET version_num = '9999'"
 
 
 def test_a_newer_schema_is_refused(path: Path) -> None:
@@ -167,9 +167,9 @@ def test_a_newer_schema_that_is_in_use_is_refused(path: Path) -> None:
 @pytest.mark.parametrize(
     "change",
     [
-        "DROP TABLE alembic_version",
-        "DELETE FROM alembic_version",
-        "INSERT INTO alembic_version VALUES ('9999')",
+        "DROP TABLE beryl_groups_version",
+        "DELETE FROM beryl_groups_version",
+        "INSERT INTO beryl_groups_version VALUES ('9999')",
     ],
 )
 def test_a_file_without_one_revision_is_refused(path: Path, change: str) -> None:

@@ -84,7 +84,7 @@ def damage(groups: Groups) -> list[str]:
         ("BEFORE DELETE", "GROUPS"),
         ("AFTER UPDATE OF name", '"groups"'),
         ("BEFORE DELETE", "group_topics"),
-        ("AFTER UPDATE", "alembic_version"),
+        ("AFTER UPDATE", "beryl_groups_version"),
     ],
 )
 def test_a_trigger_on_our_tables_is_refused(ours: Path, when: str, table: str) -> None:
@@ -183,20 +183,20 @@ def test_something_else_in_place_of_a_table_is_refused(ours: Path, change: str) 
 @pytest.mark.parametrize(
     "change",
     [
-        f"CREATE VIEW alembic_version AS SELECT x AS version_num FROM ({ENDLESS})",
-        "CREATE VIRTUAL TABLE alembic_version USING fts5(version_num)",
+        f"CREATE VIEW beryl_groups_version AS SELECT x AS version_num FROM ({ENDLESS})",
+        "CREATE VIRTUAL TABLE beryl_groups_version USING fts5(version_num)",
     ],
 )
 def test_a_revision_that_is_no_table_is_refused(ours: Path, change: str) -> None:
     """It is not even asked for what it says: a view might never end."""
-    run_sql(ours, "DROP TABLE alembic_version", change)
-    assert "'alembic_version' is not as beryl_groups made it" in refusal(ours)
+    run_sql(ours, "DROP TABLE beryl_groups_version", change)
+    assert "'beryl_groups_version' is not as beryl_groups made it" in refusal(ours)
 
 
 def test_a_view_in_a_file_without_our_mark_is_refused(ours: Path) -> None:
-    """A file that holds nothing but something called alembic_version is no new file to fill."""
+    """A file with nothing but something called as our version table is no new file to fill."""
     ours.unlink()
-    run_sql(ours, f"CREATE VIEW alembic_version AS SELECT x AS version_num FROM ({ENDLESS})")
+    run_sql(ours, f"CREATE VIEW beryl_groups_version AS SELECT x AS version_num FROM ({ENDLESS})")
     refusal(ours)
 
 

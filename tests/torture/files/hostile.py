@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 ENDLESS = "WITH RECURSIVE n(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n) SELECT x FROM n"
 HUGE = 9223372036854775807
 DEEP = "(" * 90 + "topic" + ")" * 90
-OURS = ("groups", "group_topics", "alembic_version")
+OURS = ("groups", "group_topics", "beryl_groups_version")
 
 TAMPERED_WITH = "CREATE TABLE IF NOT EXISTS tampered_with (a)"
 WITNESS = "INSERT INTO tampered_with VALUES (1)"
@@ -53,7 +53,7 @@ REWORDINGS = (
     ("group_topics_by_topic", "(topic, group_id)", "(topic) WHERE topic > 'm'"),
     ("group_topics_by_topic", "CREATE INDEX", "CREATE UNIQUE INDEX"),
     ("memberships", "SELECT", f"SELECT 1 FROM ({ENDLESS}) UNION SELECT"),
-    ("alembic_version", "VARCHAR(32)", "INTEGER"),
+    ("beryl_groups_version", "VARCHAR(32)", "INTEGER"),
 )
 
 
@@ -146,16 +146,16 @@ def broken_rules(chance: Random) -> list[str]:
 
 
 def other_revisions(chance: Random) -> list[str]:
-    value = chance.choice([*RULE_BREAKERS, "'0002'", "'0001' || char(0) || 'x'", "' 0001'", "1"])
+    value = chance.choice([*RULE_BREAKERS, "'0003'", "'0001' || char(0) || 'x'", "' 0001'", "1"])
     return chance.choice(
         [
-            [f"UPDATE alembic_version SET version_num = {value}"],
-            [f"INSERT INTO alembic_version VALUES ({value})"],
-            ["DELETE FROM alembic_version"],
-            ["DROP TABLE alembic_version"],
+            [f"UPDATE beryl_groups_version SET version_num = {value}"],
+            [f"INSERT INTO beryl_groups_version VALUES ({value})"],
+            ["DELETE FROM beryl_groups_version"],
+            ["DROP TABLE beryl_groups_version"],
             [f"PRAGMA application_id = {chance.choice([0, 1, -1])}"],
             [f"PRAGMA user_version = {chance.choice([1, -1])}"],
-            ["UPDATE alembic_version SET version_num = hex(zeroblob(1000000))"],
+            ["UPDATE beryl_groups_version SET version_num = hex(zeroblob(1000000))"],
         ]
     )
 

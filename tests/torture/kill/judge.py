@@ -94,8 +94,8 @@ def testimonies(plan: Plan, notes: bytes) -> tuple[list[Testimony], bytes]:
 def schema_in(path: Path) -> list[Any]:
     """Return the schema of a file and its revision; an empty list where there is none."""
     found = run_sql(path, "SELECT type, name, tbl_name, sql FROM sqlite_schema ORDER BY name")
-    if ("alembic_version",) in [row[1:2] for row in found]:
-        found += run_sql(path, "SELECT version_num FROM alembic_version")
+    if ("beryl_groups_version",) in [row[1:2] for row in found]:
+        found += run_sql(path, "SELECT version_num FROM beryl_groups_version")
     return found
 
 

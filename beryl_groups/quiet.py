@@ -1,0 +1,45 @@
+"""SQLAlchemy's engine as no listener of the host program reaches it.
+
+What a program registers on ``Engine``, ``Pool`` or a dialect it means for its own databases; on our
+connections a ``PRAGMA`` of its recipe could end what a durable call rests on. SQLAlchemy does not
+hand listeners of a class down to a subclass that says so.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy.engine import Connection, Engine
+
+if TYPE_CHECKING:
+    from types import ModuleType
+
+    from sqlalchemy import URL, Dialect, Pool
+
+
+class _QuietConnection(Connection):
+    _sa_propagate_class_events = False
+
+
+class _QuietEngine(Engine):
+    _sa_propagate_class_events = False
+    _connection_cls = _QuietConnection
+
+
+def quiet_engine(
+    url: URL,
+    dialect: type[Dialect],
+    dbapi: ModuleType,
+    pool: type[Pool],
+    connect: Any,
+    **pooled: Any,
+) -> Engine:
+    """Return an engine whose pool has the connections of the driver that ``connect()`` gives."""
+    alone = {"_sa_propagate_class_events": False}
+    quiet_pool: Any = type(pool.__name__, (pool,), alone)
+    quiet_dialect: Any = type(
+        dialect.__name__,
+        (dialect,),
+        {**alone, "supports_statement_cache": dialect.supports_statement_cache},
+    )
+    return _QuietEngine(quiet_pool(connect, **pooled), quiet_dialect(dbapi=dbapi), url)
