@@ -13,7 +13,7 @@ import re
 import shutil
 import subprocess
 import sys
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -28,7 +28,7 @@ from tests.channels.servers import find, mosquitto, redis_server
 from tests.documents.reading import FENCED, FOLLOWED, README, ROOT, Block, blocks, files
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
     from types import ModuleType
 
 AWAITS = re.compile(r"\bawait\b|\basync (with|for)\b")
@@ -111,37 +111,51 @@ class Reader:
         self.loop.close()
 
 
-APART = ("Command line",)
-"""Sections that use nothing of what stands before them, and so are read by a reader of their own."""
+APART = "Command line"
+"""The section that uses nothing of what stands before it; it has a reader of its own."""
+
+NEEDS = {
+    "Channels": ("mosquitto", "redis-server", "paho", "redis", "socketio"),
+    "Async callbacks": ("channels",),
+    "Qt": ("PySide6",),
+}
+"""The programs and libraries without which a section, or a part of one, cannot be followed."""
 
 
 @pytest.mark.skipif(shutil.which("sqlite3") is None, reason="needs the sqlite3 shell")
-@pytest.mark.parametrize("apart", [None, *APART])
+@pytest.mark.parametrize("apart", [False, True], ids=["from its top", APART])
 def test_the_readme_does_what_it_says(
-    apart: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    apart: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Whoever follows the README from top to bottom sees what it shows."""
     shutil.copy(README, tmp_path)
     monkeypatch.chdir(tmp_path)
-    reader = Reader(tmp_path)
-    skipped: list[str] = []
-    own = [b for b in blocks(README) if (b.section if b.section in APART else None) == apart]
-    assert own
-    with ExitStack() as stack:
-        stack.callback(reader.close)
-        for usual, program, server in (
-            ("1883", "mosquitto", mosquitto),
-            ("6379", "redis-server", redis_server),
-        ):
-            if apart is None and find(program):
-                reader.ports[usual] = stack.enter_context(server()).port
-        for block in own:
-            if missing := block.missing():
-                skipped.append(f"{', '.join(missing)} for {block.section} at line {block.line}")
-            else:
+    lacking = {heading: missing for heading, needed in NEEDS.items() if (missing := absent(needed))}
+    with closing(Reader(tmp_path)) as reader, ExitStack() as servers:
+        if not (apart or "Channels" in lacking):
+            reader.ports["1883"] = servers.enter_context(mosquitto()).port
+            reader.ports["6379"] = servers.enter_context(redis_server()).port
+        for block in blocks(README):
+            if (block.section == APART) is apart and not lacking.keys() & {
+                block.section,
+                block.part,
+            }:
                 reader.follow(block)
-    if skipped:
-        pytest.skip(f"needs {'; '.join(skipped)}; the rest was run")
+    if lacking and not apart:
+        words = [f"{', '.join(names)} for {heading!r}" for heading, names in lacking.items()]
+        pytest.skip(f"needs {'; '.join(words)}; the rest was run")
+
+
+def absent(names: Iterable[str]) -> list[str]:
+    """Say which of some programs and libraries are not here."""
+    return [name for name in names if not (find(name) or importlib.util.find_spec(name))]
+
+
+def test_what_the_readme_needs_is_told_of_headings_that_it_has() -> None:
+    """No section is skipped, or followed apart, under a name that it no longer has."""
+    found = blocks(README)
+
+    assert {APART, *NEEDS} <= {block.section for block in found} | {block.part for block in found}
 
 
 def test_every_block_of_the_readme_is_run() -> None:
