@@ -18,12 +18,13 @@ FENCED = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 @dataclass(frozen=True)
 class Block:
-    """What stands between two fences, in which language, line and section it does."""
+    """What stands between two fences, and in which language, line, section and part of it."""
 
     language: str
     text: str
     line: int
     section: str
+    part: str
 
     @property
     def run_by(self) -> str:
@@ -50,10 +51,15 @@ def blocks(document: Path) -> list[Block]:
             found[1],
             found[2],
             text.count("\n", 0, found.start(2)),
-            text[: found.start()].rpartition("\n## ")[2].partition("\n")[0],
+            heading_before(text[: found.start()], "\n## "),
+            heading_before(text[: found.start()], "\n##"),
         )
         for found in FENCED.finditer(text)
     ]
+
+
+def heading_before(text: str, mark: str) -> str:
+    return text.rpartition(mark)[2].partition("\n")[0].lstrip("# ")
 
 
 def completion(document: Path) -> dict[str, str]:

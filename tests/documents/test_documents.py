@@ -13,7 +13,7 @@ import re
 import shutil
 import subprocess
 import sys
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -28,7 +28,7 @@ from tests.channels.servers import find, mosquitto, redis_server
 from tests.documents.reading import FENCED, FOLLOWED, README, ROOT, Block, blocks, files
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
     from types import ModuleType
 
 AWAITS = re.compile(r"\bawait\b|\basync (with|for)\b")
@@ -111,30 +111,51 @@ class Reader:
         self.loop.close()
 
 
+APART = "Command line"
+"""The section that uses nothing of what stands before it; it has a reader of its own."""
+
+NEEDS = {
+    "Channels": ("mosquitto", "redis-server", "paho", "redis", "socketio"),
+    "Async callbacks": ("channels",),
+    "Qt": ("PySide6",),
+}
+"""The programs and libraries without which a section, or a part of one, cannot be followed."""
+
+
 @pytest.mark.skipif(shutil.which("sqlite3") is None, reason="needs the sqlite3 shell")
-def test_the_readme_does_what_it_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("apart", [False, True], ids=["from its top", APART])
+def test_the_readme_does_what_it_says(
+    apart: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Whoever follows the README from top to bottom sees what it shows."""
     shutil.copy(README, tmp_path)
     monkeypatch.chdir(tmp_path)
-    reader = Reader(tmp_path)
-    missing = missing_for_channels()
-    with ExitStack() as stack:
-        stack.callback(reader.close)
-        if not missing:
-            reader.ports["1883"] = stack.enter_context(mosquitto()).port
-            reader.ports["6379"] = stack.enter_context(redis_server()).port
+    lacking = {heading: missing for heading, needed in NEEDS.items() if (missing := absent(needed))}
+    with closing(Reader(tmp_path)) as reader, ExitStack() as servers:
+        if not (apart or "Channels" in lacking):
+            reader.ports["1883"] = servers.enter_context(mosquitto()).port
+            reader.ports["6379"] = servers.enter_context(redis_server()).port
         for block in blocks(README):
-            if not (missing and block.section == "Channels"):
+            if (block.section == APART) is apart and not lacking.keys() & {
+                block.section,
+                block.part,
+            }:
                 reader.follow(block)
-    if missing:
-        pytest.skip(f"needs {', '.join(missing)} for the section on channels; the rest was run")
+    if lacking and not apart:
+        words = [f"{', '.join(names)} for {heading!r}" for heading, names in lacking.items()]
+        pytest.skip(f"needs {'; '.join(words)}; the rest was run")
 
 
-def missing_for_channels() -> list[str]:
-    """Name the programs and libraries of the section on channels that are not here."""
-    programs = [name for name in ("mosquitto", "redis-server") if find(name) is None]
-    libraries = ("channels", "paho", "PySide6", "redis", "socketio")
-    return programs + [name for name in libraries if importlib.util.find_spec(name) is None]
+def absent(names: Iterable[str]) -> list[str]:
+    """Say which of some programs and libraries are not here."""
+    return [name for name in names if not (find(name) or importlib.util.find_spec(name))]
+
+
+def test_what_the_readme_needs_is_told_of_headings_that_it_has() -> None:
+    """No section is skipped, or followed apart, under a name that it no longer has."""
+    found = blocks(README)
+
+    assert {APART, *NEEDS} <= {block.section for block in found} | {block.part for block in found}
 
 
 def test_every_block_of_the_readme_is_run() -> None:
