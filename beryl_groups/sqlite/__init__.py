@@ -26,5 +26,6 @@ else:
 driver = sqlite3
 Error = driver.Error
 
-Errors = (Error, UnicodeDecodeError)
-"""What the driver raises: what SQLite says of a schema that is no UTF-8, it cannot put in words."""
+Errors = (Error, UnicodeDecodeError, MemoryError)
+"""What the driver raises: what SQLite says of a schema that is no UTF-8, it cannot put in words,
+and where SQLite has no memory it says so as Python does."""
