@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import gc
+import os
 import signal
 from typing import TYPE_CHECKING
 
@@ -21,6 +23,24 @@ if TYPE_CHECKING:
 # start and interrupt.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+# These take minutes. .ci/run has them run with the rest, by CI=1; they also run where they are named.
+collect_ignore = [] if "CI" in os.environ else ["benchmarks", "torture"]
+
+
+def pytest_terminal_summary(
+    terminalreporter: pytest.TerminalReporter, config: pytest.Config
+) -> None:
+    if config.args == config.getini("testpaths"):
+        for name in collect_ignore:
+            terminalreporter.write_line(f"SKIPPED tests/{name}: takes minutes; CI=1 has it run")
+
+
+def pytest_collection_finish() -> None:
+    """Have no later collection of garbage look at what is there for as long as the tests run."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture
