@@ -25,7 +25,7 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
-# These take minutes. .ci/run has them run with the rest, by CI=1; they also run where they are named.
+# These take minutes: .ci/run has them run with the rest, by CI=1, and whoever names them.
 collect_ignore = [] if "CI" in os.environ else ["benchmarks", "torture"]
 
 

@@ -91,6 +91,7 @@ def test_an_aiomqtt_client_takes_shaped_topics_and_retains(path: Path, broker: S
     asyncio.run(main())
 
 
+@pytest.mark.slow
 def test_an_aiomqtt_client_without_a_broker_is_one_failure(
     path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

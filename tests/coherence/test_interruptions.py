@@ -139,6 +139,7 @@ CALLS: dict[str, Callable[[Groups], object]] = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("then", CHANGES)
 @pytest.mark.parametrize("call", CALLS.values(), ids=CALLS)
 def test_an_interrupted_call_leaves_no_wrong_answer(

@@ -185,6 +185,7 @@ def test_a_close_beside_other_threads_ends_their_calls(path: Path, in_memory: bo
     assert files_beside(path) == ["groups.db"]
 
 
+@pytest.mark.slow
 def test_handles_that_close_at_the_same_moment_leave_nothing_behind(path: Path) -> None:
     """Of several last connections that are closed together, one takes the sidecar files along."""
     beryl_groups.start(path).close()

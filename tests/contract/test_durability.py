@@ -94,6 +94,7 @@ def perform_until_killed(path: Path, seed: int, pipe: Connection) -> None:
         pipe.send_bytes(b"acknowledged")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("synchronous", ["full", "normal"])
 def test_what_a_killed_process_had_acknowledged_is_there(
     path: Path, synchronous: Literal["full", "normal"]

@@ -66,6 +66,7 @@ def use_many(path: Path) -> int:
     return (memory("VmHWM") - before) // MANY
 
 
+@pytest.mark.slow
 def test_a_call_of_200_000_topics_lands_whole_in_memory_that_is_in_proportion(path: Path) -> None:
     """They are stored, read, replaced, delivered, left out and taken away, in 1 KiB for each."""
     (bytes_each,) = gather(use_many, [(path,)])

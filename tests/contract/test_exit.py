@@ -64,6 +64,7 @@ sys.exit(3)
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("way", "daemon"),
     [

@@ -124,6 +124,7 @@ def test_a_child_is_refused_the_handle_while_others_wait(path: Path) -> None:
         assert groups.topics("group") == {"a", "1", "2", "3"}
 
 
+@pytest.mark.slow
 def test_a_child_may_close_the_handle(groups: Groups, path: Path) -> None:
     """close(), the end of a with block and the end of the child do its parent no harm."""
     make_group(groups)
@@ -238,6 +239,7 @@ def test_a_handle_closed_before_the_fork_leaves_no_mark(path: Path) -> None:
     assert repr(groups).endswith("closed>")
 
 
+@pytest.mark.slow
 def test_forks_beside_threads_that_write_lose_nothing(path: Path) -> None:
     """Forks while other threads write lose nothing of theirs, nor of the children's."""
     stop = threading.Event()

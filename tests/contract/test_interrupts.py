@@ -74,6 +74,7 @@ def interrupt_writes(path: Path, write: Callable[[Groups], None]) -> int:
     return steps
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("write", [add_two, add_one_by_one])
 def test_a_write_interrupted_at_any_step_is_whole_or_not_there(
     path: Path, write: Callable[[Groups], None]
@@ -117,6 +118,7 @@ def interrupt_those_that_wait(path: Path) -> int:
     return steps
 
 
+@pytest.mark.slow
 def test_a_call_interrupted_in_line_leaves_those_behind_it_served(path: Path) -> None:
     """A call that Ctrl-C ends as it waits, leads or carries others out keeps nobody waiting."""
     in_process(interrupt_those_that_wait, path)
@@ -137,6 +139,7 @@ def interrupt_reads(path: Path) -> int:
     return at_steps(attempt, apart=2)
 
 
+@pytest.mark.slow
 def test_a_read_interrupted_at_any_step_leaves_the_handle_usable(path: Path) -> None:
     """After a read or a broadcast that Ctrl-C ends the next calls work."""
     in_process(interrupt_reads, path)
@@ -191,6 +194,7 @@ def interrupt_restores(path: Path) -> int:
     return at_steps(attempt, apart=7)
 
 
+@pytest.mark.slow
 def test_a_restore_interrupted_at_any_step_has_happened_or_not(path: Path) -> None:
     """After a restore that Ctrl-C ends the next calls work, and nothing is left beside the file."""
     in_process(interrupt_restores, path)
@@ -237,6 +241,7 @@ def interrupt_starts_and_closes(path: Path) -> int:
     return steps
 
 
+@pytest.mark.slow
 def test_a_start_or_close_interrupted_at_any_step_leaves_nothing_open(path: Path) -> None:
     """A start that Ctrl-C ends leaves no descriptor; nor does a close that is called again."""
     in_process(interrupt_starts_and_closes, path)

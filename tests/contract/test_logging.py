@@ -133,6 +133,7 @@ def logged(configuration: str, path: Path) -> str:
     return ended.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("way", DISABLING)
 def test_a_configuration_that_does_not_name_the_package_does_not_silence_it(
     path: Path, way: str

@@ -94,6 +94,7 @@ def expected_topics() -> set[str]:
     return {f"{owner}:{number}" for owner in owners for number in range(100)}
 
 
+@pytest.mark.slow
 def test_threads_that_read_and_write_see_their_own_writes(groups: Groups) -> None:
     """A thread reads what it wrote at its next call, whatever seven others do meanwhile."""
 

@@ -268,6 +268,7 @@ def restore_without_room(path: Path, backup: Path) -> tuple[str, list[str]]:
     return sentences[1], after
 
 
+@pytest.mark.slow
 def test_killed_at_any_moment_it_has_happened_or_it_has_not(path: Path, backup: Path) -> None:
     """After each of 25 kills the file holds one backup whole, and all calls work."""
     choice = random.Random()

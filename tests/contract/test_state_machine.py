@@ -194,4 +194,4 @@ class GroupsBesideADict(RuleBasedStateMachine):
 GroupsBesideADict.TestCase.settings = settings(
     max_examples=60, stateful_step_count=30, deadline=None
 )
-TestGroupsBesideADict = GroupsBesideADict.TestCase
+TestGroupsBesideADict = pytest.mark.slow(GroupsBesideADict.TestCase)

@@ -183,7 +183,7 @@ def test_a_backup_that_may_only_be_read_stays_alone(backup: Path) -> None:
 
 
 def test_what_a_crash_has_left_undoes_nothing(path: Path, backup: Path) -> None:
-    """Beside a file whose process was killed lies its WAL, which would undo a copy over the file."""
+    """Beside a file whose process was killed lies a WAL, which would undo a copy over the file."""
     beryl_groups.start(path).close()
     kill_another_process(path, "INSERT INTO groups (name) VALUES ('before')")
     assert path.with_name("groups.db-wal").stat().st_size > 0
