@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import gc
+import itertools
 import os
 import signal
 from typing import TYPE_CHECKING
@@ -10,10 +11,11 @@ import pytest
 import beryl_groups
 from beryl_groups.sqlite import connections
 from tests.aio import loops
+from tests.contract.copies import made
 from tests.processes import PATIENCE
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from beryl_groups import Groups
@@ -50,10 +52,39 @@ def path(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def groups(path: Path) -> Iterator[Groups]:
-    """A handle on a new file, on which many may write at once on a slow machine."""
-    with beryl_groups.start(path, busy_timeout=PATIENCE) as handle:
+def database(path: Path) -> str:
+    """What is handed to ``start``: a database that nobody has opened yet."""
+    return str(path)
+
+
+@pytest.fixture
+def new_database(path: Path) -> Callable[[], str]:
+    """What gives another such database at each call."""
+    numbers = itertools.count(1)
+    return lambda: str(path.with_name(f"groups-{next(numbers)}.db"))
+
+
+@pytest.fixture
+def groups(database: str) -> Iterator[Groups]:
+    """A handle on that database, on which many may write at once on a slow machine."""
+    with beryl_groups.start(database, busy_timeout=PATIENCE) as handle:
         yield handle
+
+
+@pytest.fixture
+def target(tmp_path: Path) -> Path:
+    """Where a copy may be made, in a folder of its own."""
+    folder = tmp_path / "backups"
+    folder.mkdir()
+    return folder / "copy.db"
+
+
+@pytest.fixture
+def backup(tmp_path: Path) -> Path:
+    """A backup of two groups, in a folder of its own."""
+    folder = tmp_path / "backups"
+    folder.mkdir()
+    return made(folder / "last-night.db", {"kept": {"a", "b"}, "empty": set()})
 
 
 @pytest.fixture
