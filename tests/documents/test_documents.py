@@ -122,6 +122,7 @@ NEEDS = {
 """The programs and libraries without which a section, or a part of one, cannot be followed."""
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(shutil.which("sqlite3") is None, reason="needs the sqlite3 shell")
 @pytest.mark.parametrize("apart", [False, True], ids=["from its top", APART])
 def test_the_readme_does_what_it_says(

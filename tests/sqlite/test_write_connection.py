@@ -41,6 +41,7 @@ def interrupt_a_change_of_connections(path: Path) -> int:
         return at_steps(attempt)
 
 
+@pytest.mark.slow
 def test_a_connection_that_failed_is_closed_or_kept_wherever_ctrl_c_comes(path: Path) -> None:
     """An interrupt while it gives way to another does not leave it to the garbage collector."""
     assert gather(interrupt_a_change_of_connections, [(path,)]) >= [100]

@@ -12,9 +12,9 @@ import pytest
 import beryl_groups
 from beryl_groups import Busy, Closed, GroupError, Groups, NotFound
 from beryl_groups.sqlite.cache import Cache
-from tests.contract.test_fork_transaction import transaction_in_another_thread
 from tests.processes import PATIENCE, handled, in_thread, wait_until, wait_until_asleep
 from tests.sqlite.store import store
+from tests.sqlite.test_fork_transaction import transaction_in_another_thread
 
 if TYPE_CHECKING:
     from pathlib import Path
