@@ -2,23 +2,16 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 from xml.etree import ElementTree as ET
 
-import pytest
-
 from tests.benchmarks import contenders, growth, threads
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-
-pytestmark = pytest.mark.skipif(
-    "CI" not in os.environ, reason="benchmarks take long; .ci/run runs them, which sets CI"
-)
 
 _ROOT = Path(__file__).parents[2]
 

@@ -135,6 +135,7 @@ NEEDS = {
 """The programs and libraries without which a section cannot be followed."""
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(shutil.which("sqlite3") is None, reason="needs the sqlite3 shell")
 @pytest.mark.parametrize(
     ("document", "apart"),
