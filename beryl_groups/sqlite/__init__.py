@@ -1,4 +1,15 @@
-"""Groups in one SQLite file; here is the driver, which is one for the whole process."""
+"""Groups in one SQLite file; here is the driver, which is one for the whole process.
+
+A program that opens a file of groups by other means in the same process does so with this driver.
+
+>>> from contextlib import closing
+>>> from beryl_groups.sqlite import driver
+>>> with beryl_groups.start(folder / "groups.db") as groups:
+...     groups.create("team:engineering")
+...     with closing(driver.connect(folder / "groups.db")) as connection:
+...         connection.execute("SELECT count(*) FROM groups").fetchone()
+(1,)
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,8 @@
-"""What ``start`` was asked to open: a file, or ``":memory:"``."""
+"""What ``start`` was asked to open: a file, or ``":memory:"``.
+
+That is a file as well, in a private folder: SQLite's own ``:memory:`` cannot serve readers while a
+transaction is open beside them.
+"""
 
 from __future__ import annotations
 
