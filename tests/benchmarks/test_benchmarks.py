@@ -11,7 +11,7 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
-from tests.benchmarks import contenders, growth, threads
+from tests.benchmarks import contenders, growth, processes, threads
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -49,15 +49,18 @@ def _tables(text: str) -> Iterator[list[list[str]]]:
 def test_the_short_form_measures_every_work_for_everyone(tmp_path: Path) -> None:
     """Each row of the table has figures of ours and of all who can do the work."""
     printed = _run("tests.benchmarks", "--short", "--folder", str(tmp_path))
-    limits, compared, _ = _tables(printed)
+    limits, compared, shares, _ = _tables(printed)
     slow_storage = threads.cannot_slow_down() is None
-    assert len(limits) == len(compared) == 10 + slow_storage
+    assert len(limits) == len(compared) == 12 + slow_storage
+    assert len(shares) == 2 * len(processes.KINDS)
     present = [kind for kind in contenders.KINDS if kind.missing() is None]
     *all_but_last, last = compared
+    left_out = {kind.name for kind in present} - set(processes.KINDS)
     for row in all_but_last:
         assert len(row) == 1 + len(present)
         cannot = {kind.name for kind, cell in zip(present, row[1:], strict=True) if cell == "-"}
-        assert cannot == (threads.OF_ONE_THREAD if "threads that" in row[0] else set())
+        of_threads = threads.OF_ONE_THREAD if "threads that" in row[0] else set()
+        assert cannot == (left_out if "processes of" in row[0] else of_threads)
     assert [cell == "-" for cell in last[1:]] == [not kind.several_processes for kind in present]
     for kind in contenders.KINDS:
         assert f"- {kind.name}: {kind.promises}." in printed
