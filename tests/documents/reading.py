@@ -8,11 +8,11 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 README = ROOT / "README.md"
-CHANNELS = ROOT / "docs" / "channels.md"
-PACKING = ROOT / "docs" / "packing.md"
+CHANNELS = ROOT / "beryl_groups" / "channels" / "README.md"
+PACKING = ROOT / "beryl_groups" / "__pyinstaller" / "README.md"
 """Its commands ``tests.freezing`` runs, as they take long."""
 
-DOCUMENTS = [README, *sorted((ROOT / "docs").glob("*.md"))]
+DOCUMENTS = [README, *sorted((ROOT / "beryl_groups").glob("*/README.md"))]
 """Those whose examples are run."""
 
 FOLLOWED = "tests/documents/test_documents.py"

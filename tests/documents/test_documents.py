@@ -121,6 +121,10 @@ class Reader:
         self.loop.close()
 
 
+def shown(document: Path) -> str:
+    return str(document.relative_to(ROOT))
+
+
 APART = "Command line"
 """The section of the README that uses nothing of what stands before it; it is followed apart."""
 
@@ -140,7 +144,7 @@ NEEDS = {
 @pytest.mark.parametrize(
     ("document", "apart"),
     [*((document, False) for document in DOCUMENTS), (README, True)],
-    ids=[*(document.name for document in DOCUMENTS), APART],
+    ids=[*map(shown, DOCUMENTS), APART],
 )
 def test_the_documents_do_what_they_say(
     document: Path, apart: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -184,7 +188,7 @@ def test_what_the_documents_need_is_told_of_headings_that_they_have() -> None:
     assert {(README, APART), *NEEDS} <= found
 
 
-@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda document: document.name)
+@pytest.mark.parametrize("document", DOCUMENTS, ids=shown)
 def test_every_block_of_a_document_is_run(document: Path) -> None:
     """Each is a session, commands or a file that this module runs, or says what else runs it."""
     found = blocks(document)
@@ -195,7 +199,7 @@ def test_every_block_of_a_document_is_run(document: Path) -> None:
     assert all((ROOT / block.run_by).is_file() for block in found)
 
 
-@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda document: document.name)
+@pytest.mark.parametrize("document", DOCUMENTS, ids=shown)
 def test_every_file_of_a_document_is_run(document: Path) -> None:
     """A script that a document shows is also started by it."""
     text = document.read_text(encoding="utf-8")
@@ -226,8 +230,8 @@ def anchors(document: Path) -> set[str]:
 
 @pytest.mark.parametrize(
     "document",
-    [*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")],
-    ids=lambda document: document.name,
+    [*ROOT.glob("*.md"), *(ROOT / "beryl_groups").glob("*/README.md")],
+    ids=shown,
 )
 def test_links_within_the_documents_lead_somewhere(document: Path) -> None:
     """A link to a heading or to a file finds it."""

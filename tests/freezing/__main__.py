@@ -1,4 +1,4 @@
-"""Pack an application in each way of docs/packing.md, take its environment away, and run it twice.
+"""Pack an application in each documented way, take its environment away, and run it twice.
 
 ``python -m tests.freezing`` does so from a wheel, and with PyInstaller from an editable
 installation, too. It has pip fetch PyInstaller, cx_Freeze and shiv.
