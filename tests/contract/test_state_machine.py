@@ -200,7 +200,7 @@ class GroupsBesideADict(RuleBasedStateMachine):
 @pytest.mark.slow
 def test_two_handles_do_what_a_dict_does(new_database: Callable[[], str]) -> None:
     """Whatever is called on them, in whatever order, each agrees with the dict after it."""
-    run_state_machine_as_test(  # type: ignore[no-untyped-call]
-        lambda: GroupsBesideADict(new_database()),
+    run_state_machine_as_test(
+        lambda: GroupsBesideADict(new_database()),  # type: ignore[arg-type]
         settings=settings(max_examples=60, stateful_step_count=30, deadline=None),
     )
