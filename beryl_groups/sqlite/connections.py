@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING, Literal, TypeVar
 from weakref import WeakValueDictionary
 
 from beryl_groups.clock import monotonic
-from beryl_groups.errors import WalResetWarning
-from beryl_groups.sqlite import Error, Errors, driver
+from beryl_groups.sqlite import Error, Errors, driver, sidecars
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -31,10 +30,6 @@ _MOST_MILLISECONDS = 2**31 - 1
 
 # https://www.sqlite.org/c3ref/c_dbconfig_defensive.html
 _ENABLE_TRIGGER, _DEFENSIVE = 1003, 1010
-
-_WAL_RESET_FAULT = ((3, 7, 0), (3, 51, 2))
-
-_WAL_RESET_MENDED_BEFORE = ((3, 44, 6), (3, 50, 7))
 
 
 _turns_to_close: WeakValueDictionary[object, threading.RLock] = WeakValueDictionary()
@@ -59,6 +54,8 @@ class Connection(driver.Connection):
     """
 
     lasting = True
+    is_outdated: Callable[[], bool] = staticmethod(lambda: False)
+    """Tell whether what has been read through it may be wrong."""
     _turn_to_close: threading.RLock | None = None
 
     def take_turns(self, file: object) -> None:
@@ -89,8 +86,9 @@ def open_connection(
 ) -> Connection:
     """Open the file to write, or to read where no more is allowed; never create it."""
     if not location.may_be_written():
-        return _open_to_read(location, busy_timeout)
+        return open_to_read(location, busy_timeout)
     location.free_sidecars()
+    sidecars.clear_away(location, lambda: _open_alone(location))
     connection = _connect(location, busy_timeout, Connection, mode="rw")
     try:
         _set_up(
@@ -104,7 +102,7 @@ def open_connection(
     except Error as error:
         if not lacks_sidecars(error, location):
             raise
-        return _open_to_read(location, busy_timeout)
+        return open_to_read(location, busy_timeout)
     return connection
 
 
@@ -116,14 +114,8 @@ def look(location: Location, busy_timeout: float) -> Connection:
 
 
 def open_for_a_visit(location: Location, busy_timeout: float) -> Connection:
-    """Open the file to read it, and have no file beside it afterwards that was not there before.
-
-    A connection that may not write the file makes sidecar files where the folder lets it, and
-    cannot remove them again.
-    """
-    if location.may_be_written() or location.has_wal():
-        return open_connection(location, busy_timeout, "full")
-    return open_settled(location, busy_timeout)
+    """Open the file to read it, and have no file beside it afterwards that was not there before."""
+    return open_connection(location, busy_timeout, "full")
 
 
 def look_past_journal(location: Location) -> Connection:
@@ -131,20 +123,30 @@ def look_past_journal(location: Location) -> Connection:
     return _connect(location, 0, SettledConnection, mode="ro", immutable="1")
 
 
-def _open_to_read(location: Location, busy_timeout: float) -> Connection:
-    try:
-        return look(location, busy_timeout)
-    except Error as error:
-        if not lacks_sidecars(error, location) or location.has_wal():
-            raise
-    # No sidecar files and no way to make them, so nobody is writing. The next look asks again.
-    return open_settled(location, busy_timeout)
+def open_to_read(location: Location, busy_timeout: float) -> Connection:
+    if location.is_at_rest():
+        # Who may not write the file would make sidecar files, and leave them in writers' way.
+        return open_settled(location, busy_timeout)
+    if location.has_wal_of_old():
+        error = driver.OperationalError("unable to open database file")
+        error.sqlite_errorcode = driver.SQLITE_CANTOPEN
+        raise error
+    return look(location, busy_timeout)
 
 
 def open_settled(location: Location, busy_timeout: float) -> Connection:
-    """Open a file that has no sidecar files (https://www.sqlite.org/wal.html#readonly)."""
+    """Open a file that nobody writes (https://www.sqlite.org/wal.html#readonly), for one look."""
+    state = location.state()
     connection = _connect(location, busy_timeout, SettledConnection, mode="ro", immutable="1")
+    connection.is_outdated = lambda: location.state() != state
     _set_up(connection, "foreign_keys = ON")
+    return connection
+
+
+def _open_alone(location: Location) -> Connection:
+    """Open the file for nobody else to have it open, and without the files beside it."""
+    connection = _connect(location, 0, Connection, mode="rw")
+    _set_up(connection, "locking_mode = EXCLUSIVE")
     return connection
 
 
@@ -285,23 +287,3 @@ def primary_code(error: BaseException | None) -> int | None:
 
 def is_busy(error: Error) -> bool:
     return primary_code(error) == driver.SQLITE_BUSY
-
-
-def known_faults() -> Iterator[Warning]:
-    """Give a warning where the SQLite beneath has the WAL-reset fault.
-
-    See https://www.sqlite.org/wal.html.
-    """
-    if _has_wal_reset_fault(driver.sqlite_version_info):
-        yield WalResetWarning(
-            f"SQLite {driver.sqlite_version} has a fault that can, in a rare race of two "
-            "connections, damage a database in WAL mode; 3.51.3 mends it. The extra "
-            "beryl_groups[sqlite] brings a newer SQLite."
-        )
-
-
-def _has_wal_reset_fault(version: tuple[int, ...]) -> bool:
-    oldest, newest = _WAL_RESET_FAULT
-    return oldest <= version <= newest and not any(
-        mended[:2] == version[:2] and mended <= version for mended in _WAL_RESET_MENDED_BEFORE
-    )

@@ -130,7 +130,9 @@ def refuse_before_it_is_touched(location: Location, busy_timeout: float) -> None
         recovery.refuse_what_comes_of_it(location, read_revision)
     if location.has_wal():
         # Closing a connection may move what a WAL holds into the file, whose it may not be.
-        with closing(connections.look(location, busy_timeout)) as onlooker:
+        may_write = location.may_be_written()
+        look = connections.look if may_write else connections.open_to_read
+        with closing(look(location, busy_timeout)) as onlooker:
             read_revision(onlooker, location)
 
 

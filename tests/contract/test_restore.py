@@ -144,8 +144,10 @@ def test_killed_at_any_moment_it_has_happened_or_it_has_not(database: str, backu
     for _ in range(25):
         here, there = context.Pipe()
         process = start(restore_for_ever, database, sides, there)
-        assert here.poll(PATIENCE)
-        time.sleep(choice.random() * 0.15)
+        for _ in range(choice.randrange(1, 4)):
+            assert here.poll(PATIENCE)
+            here.recv()
+        time.sleep(choice.random() * 0.1)
         process.kill()
         finish_killed(process)
         with beryl_groups.start(database) as groups:

@@ -14,7 +14,7 @@ import pytest
 
 import beryl_groups
 from beryl_groups import Closed
-from beryl_groups.sqlite.location import create_for_owner
+from beryl_groups.sqlite.files import create_for_owner
 from tests.contract.interrupter import Interrupter, at_steps
 from tests.contract.test_interrupts import add_two, in_process, make_group, whole
 from tests.processes import PATIENCE, in_thread, open_files, wait_until

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -24,6 +23,7 @@ from tests.sqlite.opening import (
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from beryl_groups import Groups
 
@@ -51,16 +51,6 @@ def cut(path: Path) -> None:
     os.truncate(path, path.stat().st_size // 2)
 
 
-def a_folder(path: Path) -> None:
-    path.unlink()
-    path.mkdir()
-
-
-def a_pipe(path: Path) -> None:
-    path.unlink()
-    os.mkfifo(path)
-
-
 def foreign(path: Path) -> None:
     path.unlink()
     run_sql(path, "CREATE TABLE theirs (x)", "PRAGMA application_id = 77")
@@ -71,8 +61,18 @@ def of_nobody(path: Path) -> None:
     run_sql(path, "CREATE TABLE theirs (x)")
 
 
+def a_folder(path: Path) -> None:
+    path.unlink()
+    path.mkdir()
+
+
+def a_pipe(path: Path) -> None:
+    path.unlink()
+    os.mkfifo(path)
+
+
 SPOILT: dict[str, tuple[Callable[[Path], object], str]] = {
-    "missing": (Path.unlink, "there is no such file"),
+    "missing": (lambda path: path.unlink(), "there is no such file"),
     "a folder": (a_folder, "it is a folder"),
     "a pipe": (a_pipe, "it is a device or a pipe"),
     "empty": (lambda path: os.truncate(path, 0), "it is empty"),

@@ -12,7 +12,7 @@ import pytest
 import beryl_groups
 from beryl_groups import sqlite
 from beryl_groups.sqlite import connections
-from beryl_groups.sqlite.location import locate
+from beryl_groups.sqlite.locating import locate
 from beryl_groups.sqlite.store import Store
 from tests.contract.interrupter import Interrupter, at_steps
 from tests.processes import PATIENCE, gather, in_thread
