@@ -13,7 +13,7 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 from beryl_groups.sqlite import driver
-from tests.benchmarks import contenders, opening, reads, table, tail, threads, writes
+from tests.benchmarks import contenders, opening, processes, reads, table, tail, threads, writes
 from tests.benchmarks.contender import Ours
 from tests.benchmarks.measure import LONG, SHORT, Bench
 from tests.benchmarks.raw import Raw
@@ -37,12 +37,13 @@ def main() -> None:
     ]
     with TemporaryDirectory(prefix="benchmarks-", dir=given.folder) as folder:
         bench = Bench(kinds, SHORT if given.short else LONG, Path(folder))
-        rows, parts = _measure(bench)
+        rows, shares, parts = _measure(bench)
     print(_machine(given.folder), table.held_to_limits(rows, judged=not given.short), sep="\n\n")
     names = [kind.name for kind in kinds]
     print("", table.side_by_side(rows, names), sep="\n")
     not_durable = [kind.name for kind in kinds if not kind.durable]
     print("\nWho is ahead of beryl_groups:", table.who_is_ahead(rows, not_durable), sep="\n")
+    print("\nHow several processes share the file:", shares, sep="\n\n")
     print("\nWhat the slowest reads are made of:", parts, sep="\n\n")
     print("\nWhat each promises, and what it does not:")
     for kind in contenders.KINDS:
@@ -62,7 +63,7 @@ def _arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def _measure(bench: Bench) -> tuple[list[Row], str]:
+def _measure(bench: Bench) -> tuple[list[Row], str, str]:
     works: list[Callable[[Bench], Row]] = [
         reads.cached,
         reads.uncached,
@@ -83,9 +84,10 @@ def _measure(bench: Bench) -> tuple[list[Row], str]:
     for work in works:
         rows.append(work(bench))
         print(".", end="", file=sys.stderr, flush=True)
+    several, shares = processes.at_once(bench)
     slowest, parts = tail.slowest_reads(bench)
     print(file=sys.stderr)
-    return [*rows, slowest], parts
+    return [*rows, *several, slowest], shares, parts
 
 
 def _machine(folder: str | None) -> str:

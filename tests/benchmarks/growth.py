@@ -14,7 +14,6 @@ import sys
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from tests.benchmarks.plot import Panel, Series, draw
 from tests.benchmarks.units import Unit, shown
 
 SIZES = (1_000, 10_000, 100_000, 1_000_000, 10_000_000)
@@ -49,7 +48,7 @@ TIMES = {
     "sync": "a bare sync of this disk",
 }
 
-_BYTES = {"file": "file", "memory": "peak memory of a reader"}
+BYTES = {"file": "file", "memory": "peak memory of a reader"}
 
 Figures = dict[str, float]
 
@@ -66,7 +65,7 @@ def main() -> None:
     if given.table is not None:
         given.table.write_text(f"{table}\n", encoding="utf-8")
     if given.svg is not None:
-        given.svg.write_text(_plot(found), encoding="utf-8")
+        plot(found, given.svg)
 
 
 def _arguments() -> argparse.Namespace:
@@ -115,23 +114,21 @@ def _table(found: dict[int, Figures]) -> str:
     return "\n".join(lines)
 
 
-def _plot(found: dict[int, Figures]) -> str:
-    return draw(
-        list(found),
-        "memberships in the file",
-        [
-            Panel("Time of a call", Unit.SECONDS, 420, _series(found, TIMES)),
-            Panel("Bytes", Unit.BYTES, 220, _series(found, _BYTES)),
-        ],
-    )
+def plot(found: dict[int, Figures], path: Path) -> None:
+    from tests.benchmarks.plot import Panel, draw  # which needs a library that the table does not
 
+    def lines(labels: dict[str, str]) -> dict[str, list[float]]:
+        return {
+            label: [figures[key] for figures in found.values()]
+            for key, label in labels.items()
+            if all(key in figures for figures in found.values())
+        }
 
-def _series(found: dict[int, Figures], labels: dict[str, str]) -> list[Series]:
-    return [
-        Series(label, [figures[key] for figures in found.values()])
-        for key, label in labels.items()
-        if all(key in figures for figures in found.values())
+    panels = [
+        Panel("Time of a call", Unit.SECONDS, 5, lines(TIMES)),
+        Panel("Bytes", Unit.BYTES, 3, lines(BYTES)),
     ]
+    draw(path, list(found), "memberships in the file", panels)
 
 
 if __name__ == "__main__":

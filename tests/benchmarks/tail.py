@@ -34,10 +34,10 @@ if TYPE_CHECKING:
 
 # A process starts in milliseconds from a server that has imported all that is compared.
 if sys.platform == "win32":
-    _context = multiprocessing.get_context("spawn")
+    context = multiprocessing.get_context("spawn")
 else:
-    _context = multiprocessing.get_context("forkserver")
-    _context.set_forkserver_preload([contenders.__name__])
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload([contenders.__name__])
 
 _WRITERS = 4
 _GROUPS = 100
@@ -149,8 +149,8 @@ def _written_to(contender: Contender, kind: Kind, address: str) -> Iterator[None
         threading.Thread(target=_write, args=(contender, f"thread {number}", over))
         for number in range(_WRITERS)
     ]
-    ours, theirs = _context.Pipe()
-    process = _context.Process(target=_write_in_a_process, args=(kind.name, address, theirs))
+    ours, theirs = context.Pipe()
+    process = context.Process(target=_write_in_a_process, args=(kind.name, address, theirs))
     process.start()
     theirs.close()
     with ours:

@@ -8,7 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from xml.etree import ElementTree as ET
 
-from tests.benchmarks import contenders, growth, threads
+import pytest
+
+from tests.benchmarks import contenders, growth, processes, threads
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -42,15 +44,18 @@ def _tables(text: str) -> Iterator[list[list[str]]]:
 def test_the_short_form_measures_every_work_for_everyone(tmp_path: Path) -> None:
     """Each row of the table has figures of ours and of all who can do the work."""
     printed = _run("tests.benchmarks", "--short", "--folder", str(tmp_path))
-    limits, compared, _ = _tables(printed)
+    limits, compared, shares, _ = _tables(printed)
     slow_storage = threads.cannot_slow_down() is None
-    assert len(limits) == len(compared) == 10 + slow_storage
+    assert len(limits) == len(compared) == 12 + slow_storage
+    assert len(shares) == 2 * len(processes.KINDS)
     present = [kind for kind in contenders.KINDS if kind.missing() is None]
     *all_but_last, last = compared
+    left_out = {kind.name for kind in present} - set(processes.KINDS)
     for row in all_but_last:
         assert len(row) == 1 + len(present)
         cannot = {kind.name for kind, cell in zip(present, row[1:], strict=True) if cell == "-"}
-        assert cannot == (threads.OF_ONE_THREAD if "threads that" in row[0] else set())
+        of_threads = threads.OF_ONE_THREAD if "threads that" in row[0] else set()
+        assert cannot == (left_out if "processes of" in row[0] else of_threads)
     assert [cell == "-" for cell in last[1:]] == [not kind.several_processes for kind in present]
     for kind in contenders.KINDS:
         assert f"- {kind.name}: {kind.promises}." in printed
@@ -59,6 +64,7 @@ def test_the_short_form_measures_every_work_for_everyone(tmp_path: Path) -> None
 
 def test_growth_writes_its_table_and_its_plot(tmp_path: Path) -> None:
     """Each size is a row of the table, and each line of the plot has a point for it and a name."""
+    pytest.importorskip("matplotlib")
     table, plot = tmp_path / "growth.md", tmp_path / "growth.svg"
     options = ("--folder", str(tmp_path), "--table", str(table), "--svg", str(plot))
     _run("tests.benchmarks.growth", "--sizes", "200,1000", *options)
@@ -66,9 +72,12 @@ def test_growth_writes_its_table_and_its_plot(tmp_path: Path) -> None:
     assert [row[0] for row in rows] == ["200", "1,000"]
     svg = "{http://www.w3.org/2000/svg}"
     drawing = ET.parse(plot).getroot()
-    lines = drawing.findall(f".//{svg}polyline")
+    marks = [len(group.findall(f"{svg}g/{svg}use")) for group in drawing.iter(f"{svg}g")]
     texts = {text.text for text in drawing.iter(f"{svg}text")}
-    assert len(lines) >= len(growth.TIMES)
-    assert all(len((line.get("points") or "").split()) == 2 for line in lines)
+    assert (
+        marks.count(2)
+        == len(texts & {*growth.TIMES.values(), *growth.BYTES.values()})
+        >= len(growth.TIMES)
+    )
     assert texts >= {"200", "1,000", *growth.TIMES.values()}
     assert {path.name for path in tmp_path.iterdir()} == {table.name, plot.name}
