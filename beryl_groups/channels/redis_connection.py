@@ -110,6 +110,8 @@ class _Session:
     def __init__(self, client: Redis, url: SplitResult, timeout: float) -> None:
         self._client = client
         self._pipeline = client.pipeline(transaction=False)
+        read = self._renewing(self._pipeline.parse_response)
+        self._pipeline.parse_response = read  # type: ignore[method-assign]
         self._scheme, self._host = url.scheme, _host(url)
         place = f"{self._host}:{url.port or _PORT}" if url.scheme != "redis+unix" else url.path
         self._where = f"Redis at {place}"
@@ -189,12 +191,29 @@ class _Session:
                 self._under_way = []
                 # Once Redis is gone one message tries whether it is back; the others fail fast.
                 self._room = _MOST_WAITING if is_answered else 1
-                if is_answered:
-                    self._changed.renew_limit()
                 for (topic, _), answer in zip(batch, answers, strict=True):
                     if isinstance(answer, Exception):
                         self._undelivered.add(self._reason(answer), topic, cause=answer)
                 self._changed.notify_all()
+
+    def _renewing(self, read: Callable[..., Any]) -> Callable[..., Any]:
+        """Have each answer of a round trip, a refusal too, begin the time anew."""
+
+        def read_and_renew(*arguments: Any, **options: Any) -> Any:
+            from redis import ResponseError  # noqa: PLC0415 - it comes with the extra
+
+            answer: Any = None
+            try:
+                answer = read(*arguments, **options)
+            except ResponseError as refusal:
+                answer = refusal
+            with self._changed:
+                self._changed.renew_limit()
+            if isinstance(answer, ResponseError):
+                raise answer
+            return answer
+
+        return read_and_renew
 
     def _publish(self, batch: list[tuple[str, str]]) -> tuple[list[Any], bool]:
         """Publish in one round trip; return an answer or error for each, and if Redis answered."""

@@ -50,7 +50,8 @@ def test_what_an_acl_of_mosquitto_denies_is_told(acl: str) -> None:
     with mosquitto(None, acl) as server, MqttSubscriber(server.port, "ok/+") as subscriber:
         sentence = use(f"mqtt://{HOST}:{server.port}", *TOPICS)
         subscriber.client.publish("end", qos=2)
-        assert [topic for topic, _ in subscriber.until_end()] == ["ok/1", "ok/2"]
+        # Some versions close the connection after a denial: what was on its way comes twice.
+        assert {topic for topic, _ in subscriber.until_end()} == {"ok/1", "ok/2"}
     assert sentence == (
         f"2 messages were not confirmed by the MQTT broker at {HOST}:{server.port} "
         "(to 'no/1' and 'no/2'): it refuses them (Not authorized)."

@@ -130,6 +130,31 @@ def test_a_redis_that_gets_on_is_waited_for(answer: bytes) -> None:
     assert len(answered) == 1000
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("answer", [b":1\r\n", REFUSED])
+def test_a_redis_that_gets_on_within_a_round_trip_is_waited_for(answer: bytes) -> None:
+    """Each answer begins the time anew, also where those of a round trip take longer than it."""
+    pytest.importorskip(LIBRARIES["redis"], reason="needs redis-py")
+
+    def answer_slowly(_number: int) -> bytes:
+        time.sleep(0.05)
+        return answer
+
+    def send(channels: Callable[..., None]) -> None:
+        for number in range(60):
+            channels("room/a", "e", number)
+
+    with peer(redis_that_answers(answer_slowly)) as port:
+        url = f"redis://{HOST}:{port}/0"
+        if answer == REFUSED:
+            sentence = use(url, 1.5, send)
+            assert sentence.startswith("60 messages were not taken")
+            assert sentence.endswith("no such topic for you.")
+        else:
+            with connect(url, timeout=1.5) as channels:
+                send(channels)
+
+
 def test_the_time_begins_anew_when_the_broker_takes_the_connection(
     scheme: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
