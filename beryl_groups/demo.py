@@ -16,7 +16,7 @@ import click
 
 from beryl_groups.errors import GroupError
 from beryl_groups.groups import start
-from beryl_groups.sqlite.location import locate
+from beryl_groups.sqlite.locating import locate
 
 if TYPE_CHECKING:
     from beryl_groups.groups import Groups

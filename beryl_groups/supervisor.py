@@ -36,6 +36,20 @@ class SupervisedConfig:
     ``groups`` says whether groups are opened; they need the name of a ``database``. It is opened
     with the defaults of `beryl_groups.start`: who needs another ``busy_timeout`` or
     ``synchronous`` says ``groups=False`` here and calls that.
+
+    >>> from contextlib import contextmanager
+    >>> from beryl_groups import supervisor
+    >>> @contextmanager
+    ... def presence():
+    ...     print("presence starts")
+    ...     yield {"room:a"}
+    ...     print("presence stops")
+    >>> config = supervisor.SupervisedConfig(channels=print, presence=presence(), groups=False)
+    >>> with supervisor.start(config) as supervised:
+    ...     supervised.channels(supervised.presence)
+    presence starts
+    {'room:a'}
+    presence stops
     """
 
     channels: object

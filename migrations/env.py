@@ -9,7 +9,7 @@ from alembic.operations import Operations
 
 from beryl_groups.errors import StartFailed
 from beryl_groups.revisions import VERSION_TABLE
-from beryl_groups.sqlite.location import locate
+from beryl_groups.sqlite.locating import locate
 from beryl_groups.sqlite.schema import connect_to_upgrade, name_version_table
 from beryl_groups.tables import metadata
 

@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import gc
+import itertools
+import os
 import signal
 from typing import TYPE_CHECKING
 
@@ -8,10 +11,11 @@ import pytest
 import beryl_groups
 from beryl_groups.sqlite import connections
 from tests.aio import loops
+from tests.contract.copies import made
 from tests.processes import PATIENCE
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from beryl_groups import Groups
@@ -23,6 +27,24 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+# These take minutes: .ci/run has them run with the rest, by CI=1, and whoever names them.
+collect_ignore = [] if "CI" in os.environ else ["benchmarks", "torture"]
+
+
+def pytest_terminal_summary(
+    terminalreporter: pytest.TerminalReporter, config: pytest.Config
+) -> None:
+    if config.args == config.getini("testpaths"):
+        for name in collect_ignore:
+            terminalreporter.write_line(f"SKIPPED tests/{name}: takes minutes; CI=1 has it run")
+
+
+def pytest_collection_finish() -> None:
+    """Have no later collection of garbage look at what is there for as long as the tests run."""
+    gc.collect()
+    gc.freeze()
+
+
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
     """Where a database may be made."""
@@ -30,10 +52,39 @@ def path(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def groups(path: Path) -> Iterator[Groups]:
-    """A handle on a new file, on which many may write at once on a slow machine."""
-    with beryl_groups.start(path, busy_timeout=PATIENCE) as handle:
+def database(path: Path) -> str:
+    """What is handed to ``start``: a database that nobody has opened yet."""
+    return str(path)
+
+
+@pytest.fixture
+def new_database(path: Path) -> Callable[[], str]:
+    """What gives another such database at each call."""
+    numbers = itertools.count(1)
+    return lambda: str(path.with_name(f"groups-{next(numbers)}.db"))
+
+
+@pytest.fixture
+def groups(database: str) -> Iterator[Groups]:
+    """A handle on that database, on which many may write at once on a slow machine."""
+    with beryl_groups.start(database, busy_timeout=PATIENCE) as handle:
         yield handle
+
+
+@pytest.fixture
+def target(tmp_path: Path) -> Path:
+    """Where a copy may be made, in a folder of its own."""
+    folder = tmp_path / "backups"
+    folder.mkdir()
+    return folder / "copy.db"
+
+
+@pytest.fixture
+def backup(tmp_path: Path) -> Path:
+    """A backup of two groups, in a folder of its own."""
+    folder = tmp_path / "backups"
+    folder.mkdir()
+    return made(folder / "last-night.db", {"kept": {"a", "b"}, "empty": set()})
 
 
 @pytest.fixture

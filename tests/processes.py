@@ -36,7 +36,7 @@ PATIENCE = 60.0
 # in the process: the test modules import the one, and a new file needs the other.
 context: ForkServerContext = multiprocessing.get_context("forkserver")
 context.set_forkserver_preload(
-    ["alembic.command", "beryl_groups.groups", "pytest", "tests.processes"]
+    ["alembic.command", "beryl_groups.groups", "pytest", "tests.processes", "tests.forkserver"]
 )
 
 

@@ -2,7 +2,8 @@
 
 SQLite tells a connection through ``PRAGMA data_version`` whether any other connection, of any
 process, has committed since it last asked (https://www.sqlite.org/pragma.html#pragma_data_version).
-One connection serves this cache alone, so the commits of its own handle count as well.
+One connection serves this cache alone, so the commits of its own handle count as well. The look
+takes two locks from the system, which is about half of what a read of ten topics costs without it.
 
 Invariants:
 

@@ -2,7 +2,8 @@
 
 SQLite lets one connection write at a time, and a durable commit costs a sync. So the writers of a
 handle queue here. Whoever leads carries out, in its own transaction and each call standing or
-falling alone, what waits behind it; then it hands the lead to the next.
+falling alone, what waits behind it; then it hands the lead to the next. Where nobody waits, that
+costs next to nothing.
 
 Invariants:
 

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Literal, TypeVar
 from weakref import WeakValueDictionary
 
 from beryl_groups.clock import monotonic
-from beryl_groups.errors import WalResetWarning
 from beryl_groups.sqlite import Error, Errors, driver, sidecars
 
 if TYPE_CHECKING:
@@ -31,10 +30,6 @@ _MOST_MILLISECONDS = 2**31 - 1
 
 # https://www.sqlite.org/c3ref/c_dbconfig_defensive.html
 _ENABLE_TRIGGER, _DEFENSIVE = 1003, 1010
-
-_WAL_RESET_FAULT = ((3, 7, 0), (3, 51, 2))
-
-_WAL_RESET_MENDED_BEFORE = ((3, 44, 6), (3, 50, 7))
 
 
 _turns_to_close: WeakValueDictionary[object, threading.RLock] = WeakValueDictionary()
@@ -292,23 +287,3 @@ def primary_code(error: BaseException | None) -> int | None:
 
 def is_busy(error: Error) -> bool:
     return primary_code(error) == driver.SQLITE_BUSY
-
-
-def known_faults() -> Iterator[Warning]:
-    """Give a warning where the SQLite beneath has the WAL-reset fault.
-
-    See https://www.sqlite.org/wal.html.
-    """
-    if _has_wal_reset_fault(driver.sqlite_version_info):
-        yield WalResetWarning(
-            f"SQLite {driver.sqlite_version} has a fault that can, in a rare race of two "
-            "connections, damage a database in WAL mode; 3.51.3 mends it. The extra "
-            "beryl_groups[sqlite] brings a newer SQLite."
-        )
-
-
-def _has_wal_reset_fault(version: tuple[int, ...]) -> bool:
-    oldest, newest = _WAL_RESET_FAULT
-    return oldest <= version <= newest and not any(
-        mended[:2] == version[:2] and mended <= version for mended in _WAL_RESET_MENDED_BEFORE
-    )

@@ -13,7 +13,7 @@ from beryl_groups.lines import in_one_line
 from beryl_groups.names import check_name
 from beryl_groups.sqlite import connections
 from beryl_groups.sqlite import errors as sqlite_errors
-from beryl_groups.sqlite.location import absolute, create_for_owner, opened, sync_folder
+from beryl_groups.sqlite.files import absolute, create_for_owner, opened, sync_folder
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

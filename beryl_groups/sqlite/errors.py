@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from beryl_groups.errors import Busy, StorageFailed
 from beryl_groups.lines import in_one_line
-from beryl_groups.sqlite import driver, sidecars
+from beryl_groups.sqlite import causes, driver, sidecars
 from beryl_groups.sqlite.connections import lacks_sidecars, primary_code
 
 if TYPE_CHECKING:
@@ -21,7 +21,30 @@ _MEANINGS = {
     driver.SQLITE_NOTADB: "it is no SQLite database, or no longer",
     driver.SQLITE_IOERR: "reading or writing the file failed",
     driver.SQLITE_NOMEM: "memory ran out",
+    driver.SQLITE_PROTOCOL: "its file system does not lock files as SQLite needs it",
 }
+
+# By what the longer name of an error ends in (https://www.sqlite.org/rescode.html).
+_DETAILS = {
+    "_NOMEM": "memory ran out",
+    "_READ": "reading the file failed",
+    "_SHORT_READ": "the file is shorter than it should be",
+    "_FSYNC": "the system did not confirm that what was written is on disk",
+    "_DIR_FSYNC": "the system did not confirm that what was written is on disk",
+    "_LOCK": "its file system does not lock files",
+    "_RDLOCK": "its file system does not lock files",
+    "_UNLOCK": "its file system does not lock files",
+    "_CHECKRESERVEDLOCK": "its file system does not lock files",
+    "_SHMOPEN": "its file system has no shared memory, as network drives have none",
+    "_SHMMAP": "its file system has no shared memory, as network drives have none",
+    "_SHMSIZE": "its file system has no room for shared memory",
+    "_SHMLOCK": "its file system does not lock files",
+    "_GETTEMPPATH": "there is no folder for temporary files",
+    "_DELETE": "a file beside it could not be removed",
+    "_CORRUPTFS": "its file system is damaged",
+}
+
+_MAY_BE_A_WRITE = {driver.SQLITE_FULL, driver.SQLITE_IOERR, driver.SQLITE_CANTOPEN}
 
 _CONTENDED = {driver.SQLITE_BUSY, driver.SQLITE_LOCKED}
 
@@ -33,11 +56,23 @@ def is_damage(error: Exception) -> bool:
     return primary_code(error) in {driver.SQLITE_CORRUPT, driver.SQLITE_NOTADB, driver.SQLITE_ERROR}
 
 
-def reason(error: Exception) -> str:
-    """Say what an error of SQLite means for a user, and what SQLite called it."""
+def reason(error: BaseException, location: Location | None = None) -> str:
+    """Say what an error of SQLite means for a user, and what SQLite called it.
+
+    With the location of a database the system is asked for what SQLite keeps to itself.
+    """
     if isinstance(error, UnicodeDecodeError):
         return "the file is damaged (its schema holds text that is no UTF-8)"
-    meaning = _MEANINGS.get(primary_code(error) or 0)
+    if isinstance(error, MemoryError):
+        return "memory ran out"
+    code = primary_code(error)
+    cause = None
+    if code == driver.SQLITE_CANTOPEN:
+        cause = causes.of_no_file()
+    if location is not None and code in _MAY_BE_A_WRITE:
+        cause = cause or causes.of_no_write(location)
+    detail = _DETAILS.get(getattr(error, "sqlite_errorname", "").removeprefix("SQLITE_IOERR"))
+    meaning = cause or detail or _MEANINGS.get(code or 0)
     said = in_one_line(error)  # it may hold names that were put into a damaged file
     return f"{meaning} ({said})" if meaning else said
 
@@ -55,14 +90,14 @@ def reason_to_refuse(error: Exception, location: Location, busy_timeout: float) 
             "the file and in this folder, which is not allowed: copy both to a folder where it is, "
             f"and open the copy ({error})"
         )
-    return _refusal(error, location) or reason(error)
+    return _refusal(error, location) or reason(error, location)
 
 
 def translate(error: Exception, location: Location, busy_timeout: float) -> StorageFailed:
     """Turn an error of the driver into one of ours; the caller chains it."""
     if primary_code(error) in _CONTENDED:
         return busy(location.shown, busy_timeout)
-    said = _refusal(error, location) or reason(error)
+    said = _refusal(error, location) or reason(error, location)
     return StorageFailed(f"The database {location.shown!r} failed: {said}.")
 
 

@@ -1,34 +1,24 @@
-"""What ``start`` was asked to open: a file, or ``":memory:"``."""
+"""What ``start`` was asked to open: a file, or ``":memory:"``.
+
+That is a file as well, in a private folder: SQLite's own ``:memory:`` cannot serve readers while a
+transaction is open beside them.
+"""
 
 from __future__ import annotations
 
-import errno
 import os
 import shutil
 import stat
 import sys
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 from urllib.parse import quote
 
-from sqlalchemy import URL, make_url
-from sqlalchemy.exc import ArgumentError
-
 from beryl_groups.errors import StartFailed
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-MEMORY = ":memory:"
+from beryl_groups.sqlite.files import create_for_owner, in_lower_case, sync_folder
 
 _JOURNAL_MAGIC = bytes.fromhex("d9d505f920a163d7")
-
-_SHARED_MEMORY = "/dev/shm"  # noqa: S108 - mkdtemp makes a folder of its own, mode 0700, in it
-
-# What a folder that may not be read says, and a file system that knows no such thing.
-_NO_SYNC_OF_FOLDERS = {errno.EACCES, errno.EPERM, errno.EINVAL, errno.ENOTSUP, errno.ENOSYS}
 
 
 @dataclass(frozen=True)
@@ -162,16 +152,18 @@ class Location:
             folder = str(Path(self.path).parent)
             raise StartFailed(self.shown, f"there is no folder {folder!r}") from error
         except (OSError, ValueError) as error:
-            if os.path.exists(self.path):  # noqa: PTH110 - Path.exists() raises where this does not
+            if os.path.exists(self.path):  # noqa: PTH110 - Path.exists() would raise
                 return
-            raise StartFailed(self.shown, f"it cannot be created: {_reason(error)}") from error
+            raise StartFailed(
+                self.shown, f"it cannot be created: {in_lower_case(error)}"
+            ) from error
 
     def _refuse_what_is_no_file(self) -> None:
         path = Path(self.path)
         try:
             size = path.stat().st_size
         except OSError as error:
-            reason = f"it is a link that leads nowhere ({_reason(error)})"
+            reason = f"it is a link that leads nowhere ({in_lower_case(error)})"
             raise StartFailed(self.shown, reason) from error
         if path.is_dir():
             raise StartFailed(self.shown, "it is a folder")
@@ -198,106 +190,3 @@ class Location:
         """Remove what ``":memory:"`` left; a file that was asked for stays."""
         if self.folder_to_remove is not None:
             shutil.rmtree(self.folder_to_remove, ignore_errors=True)
-
-
-def absolute(path: str) -> str:
-    """Bind a path to today's folder, so that a later chdir moves nothing.
-
-    Not normalised: what ".." means behind a symbolic link is for the system to say, and that a
-    name with a slash at its end is a folder.
-    """
-    return path if os.path.isabs(path) else os.path.join(os.getcwd(), path)  # noqa: PTH109, PTH117, PTH118
-
-
-def sync_folder(folder: str | os.PathLike[str]) -> None:
-    """Have the names in a folder on disk, where the system lets a folder be synced.
-
-    Windows can open no folder, and keeps its names by itself.
-    """
-    if os.name != "posix":
-        return
-    try:
-        with opened(folder, os.O_RDONLY) as descriptor:
-            os.fsync(descriptor)
-    except OSError as error:
-        if error.errno not in _NO_SYNC_OF_FOLDERS:
-            raise
-
-
-def create_for_owner(path: str | os.PathLike[str]) -> None:
-    """Make an empty file for its owner alone, where there is nothing of that name."""
-    with opened(path, os.O_CREAT | os.O_EXCL | os.O_RDWR) as descriptor:
-        if hasattr(os, "fchmod"):
-            os.fchmod(descriptor, 0o600)  # whatever the umask took away
-
-
-@contextmanager
-def opened(path: str | os.PathLike[str], flags: int) -> Iterator[int]:
-    """Open a file for the length of the block; Ctrl-C leaves no descriptor, whenever it comes."""
-    # A loop, for no signal is looked at between its step and its body, as is after a call.
-    for descriptor in map(os.open, (path,), (flags,), (0o600,)):
-        try:
-            yield descriptor
-        finally:
-            os.close(descriptor)
-
-
-def locate(database: str | os.PathLike[str] | URL) -> Location:
-    """Find what a user means by a database, or raise `StartFailed`."""
-    if isinstance(database, URL):
-        return _locate_url(database)
-    path = os.fspath(database)
-    if not isinstance(path, str):
-        raise TypeError(f"A database is a str, an os.PathLike or a URL, not {path!r}.")
-    path = str.__str__(path)  # a subclass may show itself as it likes
-    if "://" in path and isinstance(database, str):
-        try:
-            return _locate_url(make_url(path))
-        except (ArgumentError, ValueError) as error:
-            raise StartFailed(path, "it is no URL that SQLAlchemy understands") from error
-    return _locate_path(path, shown=path)
-
-
-def _locate_url(url: URL) -> Location:
-    shown = url.render_as_string(hide_password=True)
-    if url.drivername not in {"sqlite", "sqlite+pysqlite"}:
-        raise StartFailed(shown, f"{url.drivername!r} is not supported, only 'sqlite' is")
-    if url.query or url.host or url.username or url.password:
-        reason = "a user, a host or options in a URL are not supported, only a path is"
-        raise StartFailed(shown, reason)
-    return _locate_path(url.database or MEMORY, shown)
-
-
-def _locate_path(path: str, shown: str) -> Location:
-    if path == MEMORY:
-        return _memory()
-    if not path:
-        raise StartFailed(shown, "it has no name")
-    if "\0" in path:
-        raise StartFailed(shown, "a path cannot hold a NUL character")
-    try:
-        return Location(shown, absolute(path))
-    except OSError as error:
-        raise StartFailed(shown, f"there is no current folder: {_reason(error)}") from error
-
-
-def _memory() -> Location:
-    """Give a private file that is never synced and goes with its handle.
-
-    SQLite's own ``:memory:`` is one connection, or lets no reader look while a transaction
-    is open. A file in memory (or in the folder for temporary files, where the system has no
-    such thing) behaves as every other database does.
-    """
-    import tempfile  # noqa: PLC0415 - few programs need it
-
-    try:
-        shared = os.access(_SHARED_MEMORY, os.W_OK | os.X_OK)
-        folder = tempfile.mkdtemp(prefix="beryl_groups-", dir=_SHARED_MEMORY if shared else None)
-        Path(folder).chmod(0o700)  # whatever the umask took away
-    except OSError as error:
-        raise StartFailed(MEMORY, _reason(error)) from error
-    return Location(MEMORY, str(Path(folder) / "groups.db"), folder_to_remove=folder)
-
-
-def _reason(error: Exception) -> str:
-    return (getattr(error, "strerror", None) or str(error)).lower()

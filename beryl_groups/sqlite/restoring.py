@@ -17,7 +17,8 @@ from beryl_groups import revisions, sqlite
 from beryl_groups.errors import StartFailed, StorageFailed
 from beryl_groups.sqlite import connections, copies, schema
 from beryl_groups.sqlite import errors as sqlite_errors
-from beryl_groups.sqlite.location import Location, absolute, create_for_owner
+from beryl_groups.sqlite.files import absolute, create_for_owner
+from beryl_groups.sqlite.location import Location
 from beryl_groups.sqlite.visit import state_of
 
 if TYPE_CHECKING:

@@ -7,6 +7,7 @@ remove them again; they are that user's, and whoever may write the database may 
 from __future__ import annotations
 
 import os
+import sys
 from contextlib import closing, suppress
 from typing import TYPE_CHECKING
 
@@ -47,8 +48,12 @@ def _foreign(location: Location) -> list[Path]:
 
 
 def _owner(path: Path) -> str:
-    with suppress(OSError, KeyError, NotImplementedError):  # Windows has no such thing
-        return repr(path.owner())
-    with suppress(OSError):
-        return f"the user {path.stat().st_uid}"
+    if sys.platform != "win32":
+        import pwd  # noqa: PLC0415 - Windows has no such thing
+
+        with suppress(OSError):
+            user = path.stat().st_uid
+            with suppress(KeyError):
+                return repr(pwd.getpwuid(user).pw_name)
+            return f"the user {user}"
     return "somebody else"

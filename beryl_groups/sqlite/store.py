@@ -9,13 +9,11 @@ from collections import deque
 from contextlib import ExitStack, contextmanager, suppress
 from typing import TYPE_CHECKING, Any, TypeVar, TypeVarTuple, cast
 
-from sqlalchemy.exc import DBAPIError
-
-from beryl_groups import revisions, sqlite
+from beryl_groups import sqlite
 from beryl_groups.clock import monotonic
 from beryl_groups.engine import MISSING
-from beryl_groups.errors import Busy, Closed, GroupError, StartFailed, StorageFailed
-from beryl_groups.sqlite import connections, copies, fork, restoring, schema
+from beryl_groups.errors import Busy, Closed, GroupError, StorageFailed
+from beryl_groups.sqlite import connections, copies, faults, fork, restoring
 from beryl_groups.sqlite import errors as sqlite_errors
 from beryl_groups.sqlite.cache import Cache
 from beryl_groups.sqlite.calls import BatchCall, QueuedCall, TransactionCall
@@ -55,7 +53,7 @@ class Store:
         self._idle: deque[Connection] = deque()
         self._connections: weakref.WeakSet[Connection] = weakref.WeakSet()
         self._most_idle = _MOST_IDLE_CONNECTIONS
-        self._opening = threading.RLock()
+        self.opening = threading.RLock()
         self._file: tuple[int, int] | None = None
         fork.watch(self)
 
@@ -63,49 +61,18 @@ class Store:
     def shown(self) -> str:
         return self.location.shown
 
-    def open(self) -> None:
-        """Make the file where there is none and bring it up to date, or raise `StartFailed`."""
-        try:
-            with self._opening:
-                fork.refuse_untouchable(self.location)
-                self.location.create()
-                self._open_current()
-                self._file = self.location.identity()
-        except BaseException as error:
-            self.close("The handle could not be opened.")
-            cause = error.orig if isinstance(error, DBAPIError) else error
-            if isinstance(cause, sqlite.Errors):
-                reason = sqlite_errors.reason_to_refuse(cause, self.location, self.busy_timeout)
-                raise StartFailed(self.location.shown, reason) from cause
-            if isinstance(error, OSError):
-                raise StartFailed(self.location.shown, str(error)) from error
-            raise
+    def settle(self) -> None:
+        """Take the file that is there now for the one that is open."""
+        self._file = self.location.identity()
 
-    def _open_current(self) -> None:
-        location, busy_timeout = self.location, self.busy_timeout
-        schema.refuse_before_it_is_touched(location, busy_timeout)
-        connection = self.connect()
-        current = False
-        try:
-            found = schema.read_revision(connection, location)
-            read_only = isinstance(connection, connections.ReadOnlyConnection)
-            current = found == revisions.HEAD and (
-                read_only or (schema.is_marked(connection) and connections.is_wal(connection))
-            )
-        finally:
-            if current:
-                self._give_back(connection)
-            else:
-                self.close_connection(connection)
-        if current:
-            return
-        if read_only:
-            raise StartFailed(
-                location.shown,
-                f"its schema has to be brought from {found or 'nothing'} to {revisions.HEAD}, "
-                "and it may only be read",
-            )
-        schema.upgrade(location, busy_timeout)
+    def give_back(self, connection: Connection) -> None:
+        """Keep a connection for the next call, if it is good for that."""
+        if connection.lasting and len(self._idle) < self._most_idle:
+            self._idle.append(connection)
+        else:
+            self.close_connection(connection)
+        if self.closed is not None:
+            self._close_idle()
 
     def read(self, operation: Callable[[Connection, *Given], T], *given: *Given) -> T:
         """Return what an operation reads, from memory where it is certain to be the same."""
@@ -128,7 +95,7 @@ class Store:
         try:
             result = operation(connection, *given)
         except GroupError:
-            self._give_back(connection)
+            self.give_back(connection)
             raise
         except sqlite.Errors as error:
             self.close_connection(connection)
@@ -138,7 +105,7 @@ class Store:
         except BaseException:
             self.close_connection(connection)
             raise
-        self._give_back(connection)
+        self.give_back(connection)
         return self.read_file(operation, *given) if connection.is_outdated() else result
 
     def write(self, operation: Callable[[Connection, *Given], T], *given: *Given) -> T:
@@ -173,7 +140,7 @@ class Store:
         return self.read_file(copies.problems, on_the_way)
 
     def known_faults(self) -> Iterator[Warning]:
-        return connections.known_faults()
+        return faults.known_faults()
 
     def refuse_if_closed(self) -> None:
         if self.closed is not None:
@@ -201,7 +168,7 @@ class Store:
             except GroupError:
                 stay = 1  # a transaction is open, for whose end it is no use to wait
             patience = self.busy_timeout
-            opening = self._opening
+            opening = self.opening
             stack.callback(_release, opening)  # before it is held, for Ctrl-C may come at once
             if not (
                 stack.enter_context(self.cache.paused(patience))
@@ -226,14 +193,14 @@ class Store:
         self.abandoned = True
         if self.closed is None:
             self.closed = reason
-        self._opening = threading.RLock()
+        self.opening = threading.RLock()
         self._writer.abandon(self.closed)
         self.cache.abandon()
         return list(self._connections)
 
     def connect(self) -> Connection:
         """Open a connection and set it up; the errors are the driver's."""
-        with self._opening:
+        with self.opening:
             self.refuse_if_closed()
             if self._file is not None and self.location.identity() != self._file:
                 self.refuse_if_closed()  # for a close meanwhile removes what is in memory
@@ -296,14 +263,6 @@ class Store:
             return self.connect()
         except sqlite.Errors as error:
             raise self.translated(error) from error
-
-    def _give_back(self, connection: Connection) -> None:
-        if connection.lasting and len(self._idle) < self._most_idle:
-            self._idle.append(connection)
-        else:
-            self.close_connection(connection)
-        if self.closed is not None:
-            self._close_idle()
 
     def _close_idle(self) -> None:
         while self._idle:

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, TypeVar, TypeVarTuple
 
 from beryl_groups import sqlite
 from beryl_groups.errors import GroupError, StartFailed, StorageFailed
-from beryl_groups.sqlite import connections, copies, errors, schema
-from beryl_groups.sqlite.location import locate
+from beryl_groups.sqlite import connections, copies, errors, faults, schema
+from beryl_groups.sqlite.locating import locate
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -62,7 +62,7 @@ class FileVisit:
         copies.write_backup(path, write)
 
     def known_faults(self) -> Iterator[Warning]:
-        return connections.known_faults()
+        return faults.known_faults()
 
     def sizes(self) -> dict[str, int]:
         file, wal = self._location.sizes()

@@ -10,8 +10,7 @@ import pytest
 import beryl_groups
 from beryl_groups import Busy, GroupError, StorageFailed, aio
 from tests.aio import loops
-from tests.contract.test_backup import contents, names_in
-from tests.contract.test_restore import made
+from tests.contract.copies import contents, made, names_in
 from tests.processes import PATIENCE
 
 if TYPE_CHECKING:

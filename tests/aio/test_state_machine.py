@@ -150,7 +150,7 @@ async def compare(groups: AsyncGroups | AsyncTransaction, model: Model) -> None:
 AsyncGroupsBesideADict.TestCase.settings = settings(
     max_examples=20, stateful_step_count=20, deadline=None
 )
-TestAsyncGroupsBesideADict = AsyncGroupsBesideADict.TestCase
+TestAsyncGroupsBesideADict = pytest.mark.slow(AsyncGroupsBesideADict.TestCase)
 
 WRITES = st.lists(
     st.tuples(

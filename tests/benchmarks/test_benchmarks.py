@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -15,10 +14,6 @@ from tests.benchmarks import contenders, growth, processes, threads
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-
-pytestmark = pytest.mark.skipif(
-    "CI" not in os.environ, reason="benchmarks take long; .ci/run runs them, which sets CI"
-)
 
 _ROOT = Path(__file__).parents[2]
 

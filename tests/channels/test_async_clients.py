@@ -91,6 +91,7 @@ def test_an_aiomqtt_client_takes_shaped_topics_and_retains(path: Path, broker: S
     asyncio.run(main())
 
 
+@pytest.mark.slow
 def test_an_aiomqtt_client_without_a_broker_is_one_failure(
     path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -104,6 +105,8 @@ def test_an_aiomqtt_client_without_a_broker_is_one_failure(
             with mosquitto() as server:
                 async with aiomqtt.Client(HOST, server.port) as client:
                     server.stop()
+                    with pytest.raises(aiomqtt.MqttError):  # when the client has noticed
+                        await anext(client.messages)
                     send = mqtt(client)
                     await groups.broadcast(send, "team", "e", None, concurrency=2, timeout=5)
 

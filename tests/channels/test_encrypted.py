@@ -107,6 +107,7 @@ def test_a_certificate_that_the_broker_does_not_trust_is_told(
     assert re.search(r"certificate of the client \(cert", sentence)
 
 
+@pytest.mark.slow
 def test_a_plain_port_that_is_spoken_to_encrypted_is_told(scheme: str) -> None:
     """The sentence says which URL fits."""
     with {"mqtt": mosquitto, "redis": redis_server}[scheme]() as server:

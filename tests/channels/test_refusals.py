@@ -88,6 +88,7 @@ def test_a_message_of_the_largest_size_arrives() -> None:
         assert "is too large" in use(url, "ok/1", payload="x" * (301 - overhead))
 
 
+@pytest.mark.slow
 def test_a_mosquitto_that_goes_down_is_told() -> None:
     """Where it does not come back within the time, the topics are named, and that it is gone."""
     pytest.importorskip(LIBRARIES["mqtt"], reason="needs paho-mqtt")

@@ -54,6 +54,7 @@ def test_an_answer_that_never_ends_is_not_waited_for(scheme: str) -> None:
     assert f"{HOST}:{port}" in sentence
 
 
+@pytest.mark.slow
 def test_a_broker_that_gets_on_is_waited_for_and_one_that_stops_is_not() -> None:
     """Each confirmation begins the time anew; after the last, the messages are given up."""
     pytest.importorskip(LIBRARIES["mqtt"], reason="needs paho-mqtt")
@@ -101,6 +102,7 @@ def redis_that_answers(publish: Callable[[int], bytes]) -> Callable[[socket.sock
 REFUSED = b"-NOPERM no such topic for you\r\n"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("answer", [b":1\r\n", REFUSED])
 def test_a_redis_that_gets_on_is_waited_for(answer: bytes) -> None:
     """However many messages it is slow with, none is given up while it takes or refuses some."""

@@ -88,6 +88,7 @@ def test_the_readme_has_the_options_of_the_program() -> None:
         assert f"`{shown(parameter)}`" in section()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["", *COMMANDS])
 def test_the_help_of_every_command_has_an_example_that_works(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

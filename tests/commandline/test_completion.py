@@ -185,6 +185,7 @@ START = {
 PROMPT = "@> "
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("shell", START)
 def test_a_real_shell_completes(shell: str, database: Path) -> None:
     """In a shell that has run the line of the README the tab key completes all there is."""
@@ -211,6 +212,7 @@ def test_a_real_shell_completes(shell: str, database: Path) -> None:
             started.wait(PATIENCE)
 
 
+@pytest.mark.slow
 def test_a_real_fish_completes(database: Path) -> None:
     """So it is in fish, which tells without a terminal what it would offer."""
     if shutil.which("fish") is None:

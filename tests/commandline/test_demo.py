@@ -90,6 +90,7 @@ def test_a_second_run_takes_another_name(
     assert not Path("nowhere").exists()
 
 
+@pytest.mark.slow
 def test_what_a_database_holds_is_kept_and_a_second_run_changes_nothing(tmp_path: Path) -> None:
     """In a file of the user's own, by command or by module, the demo only adds, and only once."""
     path = tmp_path / "my groups.db"

@@ -74,6 +74,7 @@ def test_output_that_cannot_be_written_is_a_sentence(command: str, path: Path) -
     assert done.errors == "Error: Standard output cannot be written: No space left on device.\n"
 
 
+@pytest.mark.slow
 def test_closed_standard_streams_are_a_sentence(path: Path) -> None:
     """Without a standard stream that a command needs it says so; without others it goes on."""
     filled(path, {"team": []})
@@ -230,6 +231,7 @@ def commands(large: Path, tmp_path: Path) -> dict[str, list[object]]:
     }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("label", ["Exporting", "Importing", "Copying", "Checking"])
 def test_long_work_shows_progress_on_a_terminal(
     label: str, commands: dict[str, list[object]]

@@ -151,6 +151,7 @@ def test_a_payload_that_utf_8_cannot_carry_is_a_sentence(scheme: str, path: Path
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("scheme", SCHEMES)
 def test_while_a_broker_is_slow_the_database_is_free(scheme: str, team: Path) -> None:
     """The command holds no connection while it waits for a broker, and Ctrl-C ends the wait."""

@@ -48,6 +48,7 @@ def test_an_export_of_nothing_is_empty(path: Path) -> None:
     assert run("export", path).raw == b""
 
 
+@pytest.mark.slow
 @settings(max_examples=30, deadline=None)
 @given(st.dictionaries(names, st.frozensets(names, max_size=5), max_size=8))
 def test_export_and_import_keep_every_name(
@@ -158,6 +159,7 @@ def test_an_import_that_fails_while_it_writes_leaves_nothing(path: Path) -> None
     assert contents(path) == {"team": {"x"}}
 
 
+@pytest.mark.slow
 def test_nobody_waits_while_an_import_is_read(path: Path, groups: Groups) -> None:
     """However slowly the lines come, others write meanwhile."""
     with process("import", path, "-", stdin=subprocess.PIPE) as started:
@@ -180,6 +182,7 @@ def move_for_ever(groups: Groups, topics: list[str], stop: threading.Event) -> N
         here, there = there, here
 
 
+@pytest.mark.slow
 def test_an_export_is_of_one_moment_and_nobody_waits(path: Path, groups: Groups) -> None:
     """An export that stands still half way holds up no writer, and shows none of what it writes."""
     topics = [f"topic {number:04} {'x' * 900}" for number in range(300)]

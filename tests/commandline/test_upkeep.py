@@ -9,7 +9,7 @@ import pytest
 
 import beryl_groups
 from beryl_groups import WalResetWarning, revisions, sqlite
-from beryl_groups.sqlite import connections
+from beryl_groups.sqlite import faults
 from tests.commandline.running import call, filled, refusal, run
 from tests.processes import shell
 from tests.sqlite.opening import another_process, everything, revision_of, run_sql
@@ -171,7 +171,7 @@ def test_the_wal_reset_fault_is_a_warning_that_does_not_count(
 
     assert (done.status, done.output) == (0, "")
     if has_it:
-        (warning,) = connections.known_faults()
+        (warning,) = faults.known_faults()
         assert isinstance(warning, WalResetWarning)
         assert done.errors == f"Warning: {warning}\n"
     else:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import itertools
 import os
 import re
-import resource
 import stat
 import threading
 from functools import partial
@@ -15,35 +14,14 @@ import pytest
 
 import beryl_groups
 from beryl_groups import Closed, StorageFailed
-from tests.processes import PATIENCE, gather, in_thread
+from tests.contract.copies import contents, fill, names_in
+from tests.processes import PATIENCE, in_thread
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
     from beryl_groups import Groups
-
-
-@pytest.fixture
-def target(tmp_path: Path) -> Path:
-    """Where a copy may be made, in a folder of its own."""
-    folder = tmp_path / "backups"
-    folder.mkdir()
-    return folder / "copy.db"
-
-
-def contents(groups: Groups) -> dict[str, frozenset[str]]:
-    return {name: groups.topics(name) for name in groups}
-
-
-def names_in(folder: Path) -> list[str]:
-    return sorted(each.name for each in folder.iterdir())
-
-
-def fill(groups: Groups) -> None:
-    groups.create("group")
-    groups.add("group", *(f"topic:{number}" for number in range(5000)))
-    groups.create("empty")
 
 
 def move_for_ever(groups: Groups, worker: int, stop: threading.Event) -> None:
@@ -114,15 +92,6 @@ def test_a_copy_made_in_a_transaction_does_not_hold_it(groups: Groups, target: P
         assert list(copy) == ["before"]
 
 
-def test_a_database_in_memory_can_be_copied_to_a_file(target: Path) -> None:
-    """What lives in memory can be kept."""
-    with beryl_groups.start(":memory:") as groups:
-        fill(groups)
-        groups.backup(target)
-        with beryl_groups.start(target) as copy:
-            assert contents(copy) == contents(groups)
-
-
 @pytest.mark.parametrize("path_type", [str, os.path.abspath, os.path.relpath])
 def test_a_copy_takes_a_path_of_any_kind(
     groups: Groups,
@@ -180,18 +149,6 @@ def test_a_backup_overwrites_nothing(
     groups.create("the handle works")
 
 
-def test_a_backup_onto_the_database_itself_is_refused(groups: Groups, path: Path) -> None:
-    """The path of the database is refused under each of its names, and the database is unharmed."""
-    groups.create("group")
-    path.with_name("hard link.db").hardlink_to(path)
-    path.with_name("symbolic link.db").symlink_to(path)
-    for name in (path.name, "hard link.db", "symbolic link.db"):
-        with pytest.raises(StorageFailed, match="was not made"):
-            groups.backup(path.with_name(name))
-    assert list(groups) == ["group"]
-    assert groups.check() == []
-
-
 @pytest.mark.parametrize("missing", ["nowhere/copy.db", "groups.db/copy.db"])
 def test_a_backup_into_no_folder_is_refused(groups: Groups, tmp_path: Path, missing: str) -> None:
     """Where there is no folder to write to, a sentence names the path and nothing is made."""
@@ -200,28 +157,6 @@ def test_a_backup_into_no_folder_is_refused(groups: Groups, tmp_path: Path, miss
     with pytest.raises(StorageFailed, match=re.escape(f"{str(target)!r} was not made")):
         groups.backup(target)
     assert sorted(tmp_path.iterdir()) == before
-
-
-def test_a_backup_that_runs_out_of_disk_leaves_nothing(path: Path, target: Path) -> None:
-    """Where the copy does not fit, a sentence names its path, nothing is left, and calls work."""
-    sentence, names = gather(copy_without_room, [(path, target)])[0]
-    assert f"{str(target)!r} was not made" in sentence
-    assert names == []
-    with beryl_groups.start(path) as groups:
-        assert "afterwards" in groups
-
-
-def copy_without_room(path: Path, target: Path) -> tuple[str, list[str]]:
-    """A limit on the size of files stands for the end of the disk."""
-    with beryl_groups.start(path) as groups:
-        fill(groups)
-        limit = resource.getrlimit(resource.RLIMIT_FSIZE)
-        resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, limit[1]))
-        with pytest.raises(StorageFailed) as failure:
-            groups.backup(target)
-        resource.setrlimit(resource.RLIMIT_FSIZE, limit)
-        groups.create("afterwards")
-    return str(failure.value), names_in(target.parent)
 
 
 def test_a_closed_handle_makes_no_copy(groups: Groups, target: Path) -> None:

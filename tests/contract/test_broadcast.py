@@ -9,11 +9,9 @@ import pytest
 
 import beryl_groups
 from beryl_groups import Closed, Groups
-from tests.sqlite.store import connection
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
 
 class Inbox:
@@ -195,7 +193,7 @@ def test_recursion_through_callbacks_ends_as_python_ends_it(
 
 
 def test_a_broadcast_of_a_transaction_is_delivered_after_its_commit(
-    team: Groups, inbox: Inbox, path: Path
+    team: Groups, inbox: Inbox, database: str
 ) -> None:
     """It goes to the topics as they stood at the call, once others can see the writes."""
     seen: list[frozenset[str]] = []
@@ -231,25 +229,9 @@ def test_nothing_is_delivered_for_a_transaction_that_raised(team: Groups, inbox:
     assert inbox.events == []
 
 
-def test_nothing_is_delivered_for_a_transaction_that_could_not_commit(
-    team: Groups, inbox: Inbox, path: Path
-) -> None:
-    """Where the commit itself fails, nobody hears of what did not happen."""
-    with pytest.raises(beryl_groups.StorageFailed), team.transaction() as transaction:  # noqa: PT012
-        transaction.create("half")
-        transaction.broadcast(inbox, "design", "e", None)
-        # A commit that finds a broken reference fails, as one on a full disk does.
-        beneath = connection(transaction)
-        beneath.execute("PRAGMA defer_foreign_keys = ON")
-        beneath.execute("INSERT INTO group_topics VALUES (-1, 'nobody')")
-    assert inbox.events == []
-    assert "half" not in team
-    team.create("half")
-
-
 @pytest.fixture(params=["file", "memory"])
-def any_groups(request: pytest.FixtureRequest, path: Path) -> Iterator[Groups]:
-    with beryl_groups.start(path if request.param == "file" else ":memory:") as handle:
+def any_groups(request: pytest.FixtureRequest, database: str) -> Iterator[Groups]:
+    with beryl_groups.start(database if request.param == "file" else ":memory:") as handle:
         yield handle
 
 

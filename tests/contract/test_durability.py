@@ -5,21 +5,17 @@ from __future__ import annotations
 import itertools
 import os
 import random
-import re
-import resource
 import signal
 from typing import TYPE_CHECKING, Any, Literal
 
 import pytest
 
 import beryl_groups
-from beryl_groups import StorageFailed
 from tests import processes
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from multiprocessing.connection import Connection
-    from pathlib import Path
 
     from beryl_groups import Groups, Transaction
 
@@ -79,49 +75,50 @@ def contents(groups: Groups | Transaction) -> Model:
 
 
 def perform_and_die(
-    path: Path, synchronous: Literal["full", "normal"], call: Call, pipe: Connection
+    database: str, synchronous: Literal["full", "normal"], call: Call, pipe: Connection
 ) -> None:
-    groups = beryl_groups.start(path, synchronous=synchronous)
+    groups = beryl_groups.start(database, synchronous=synchronous)
     perform(groups, call)
     pipe.send_bytes(b"acknowledged")
     os.kill(os.getpid(), signal.SIGKILL)
 
 
-def perform_until_killed(path: Path, seed: int, pipe: Connection) -> None:
-    groups = beryl_groups.start(path)
+def perform_until_killed(database: str, seed: int, pipe: Connection) -> None:
+    groups = beryl_groups.start(database)
     for call in itertools.islice(calls(), seed, None):
         perform(groups, call)
         pipe.send_bytes(b"acknowledged")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("synchronous", ["full", "normal"])
 def test_what_a_killed_process_had_acknowledged_is_there(
-    path: Path, synchronous: Literal["full", "normal"]
+    database: str, synchronous: Literal["full", "normal"]
 ) -> None:
     """After a SIGKILL right behind a call that returned, the call and all before it are there."""
     model: Model = {}
     for call in itertools.islice(calls(), 104):
         reader, writer = processes.context.Pipe(duplex=False)
-        process = processes.start(perform_and_die, path, synchronous, call, writer)
+        process = processes.start(perform_and_die, database, synchronous, call, writer)
         writer.close()
         with reader:
             assert reader.poll(processes.PATIENCE)
             assert reader.recv_bytes() == b"acknowledged"
         processes.finish_killed(process)
         imagine(model, call)
-        with beryl_groups.start(path) as groups:
+        with beryl_groups.start(database) as groups:
             assert contents(groups) == model, call
             assert groups.check() == []
 
 
-def test_a_process_killed_at_any_moment_leaves_whole_calls(path: Path) -> None:
+def test_a_process_killed_at_any_moment_leaves_whole_calls(database: str) -> None:
     """A SIGKILL while writing leaves what was acknowledged, and at most one call more, whole."""
     chance = random.Random(3)
     model: Model = {}
     done = 0
     for _ in range(40):
         reader, writer = processes.context.Pipe(duplex=False)
-        process = processes.start(perform_until_killed, path, done, writer)
+        process = processes.start(perform_until_killed, database, done, writer)
         writer.close()
         acknowledged = 0
         with reader:
@@ -136,7 +133,7 @@ def test_a_process_killed_at_any_moment_leaves_whole_calls(path: Path) -> None:
         for call in ahead[:-1]:
             imagine(model, call)
         done += acknowledged
-        with beryl_groups.start(path) as groups:
+        with beryl_groups.start(database) as groups:
             assert groups.check() == []
             found = contents(groups)
         if found != model:
@@ -153,55 +150,22 @@ def rest_of(reader: Connection) -> Iterator[bytes]:
             return
 
 
-def test_a_call_that_did_not_end_leaves_nothing(path: Path) -> None:
+def test_a_call_that_did_not_end_leaves_nothing(database: str) -> None:
     """A process that is killed inside a transaction leaves nothing of it, and no lock."""
-    with beryl_groups.start(path) as groups:
+    with beryl_groups.start(database) as groups:
         groups.create("before")
-    process = processes.start(die_in_a_transaction, path)
+    process = processes.start(die_in_a_transaction, database)
     processes.finish_killed(process)
-    with beryl_groups.start(path, busy_timeout=0) as groups:
+    with beryl_groups.start(database, busy_timeout=0) as groups:
         assert contents(groups) == {"before": set()}
         groups.add("before", "a")
         assert groups.check() == []
 
 
-def die_in_a_transaction(path: Path) -> None:
-    groups = beryl_groups.start(path)
+def die_in_a_transaction(database: str) -> None:
+    groups = beryl_groups.start(database)
     with groups.transaction() as transaction:
         transaction.create("group")
         for turn in range(100):  # more than SQLite keeps in memory before it writes to the WAL
             transaction.add("group", *(f"{turn}:{number}:{'x' * 500}" for number in range(100)))
         os.kill(os.getpid(), signal.SIGKILL)
-
-
-def test_a_full_disk_fails_the_call_and_no_later_one(path: Path) -> None:
-    """Where storage runs out the call raises and leaves nothing; with room again, calls work."""
-    acknowledged, found, problems = processes.gather(fill_up_and_recover, [(path,)])[0]
-    assert acknowledged
-    assert found == {"group": acknowledged | {"afterwards"}}
-    assert problems == []
-    with beryl_groups.start(path) as groups:
-        assert contents(groups) == found
-
-
-def add_for_ever(groups: Groups, acknowledged: set[str]) -> None:
-    for turn in itertools.count():
-        topics = [f"{turn}:{number}" for number in range(200)]
-        groups.add("group", *topics)
-        acknowledged.update(topics)
-
-
-def fill_up_and_recover(path: Path) -> tuple[set[str], Model, list[str]]:
-    """A limit on the size of files stands for the end of the disk."""
-    limit = resource.getrlimit(resource.RLIMIT_FSIZE)
-    acknowledged: set[str] = set()
-    with beryl_groups.start(path) as groups:
-        groups.create("group")
-        resource.setrlimit(resource.RLIMIT_FSIZE, (300_000, limit[1]))
-        with pytest.raises(StorageFailed, match=re.escape(str(path))) as failure:
-            add_for_ever(groups, acknowledged)
-        assert failure.value.__cause__ is not None
-        assert contents(groups) == {"group": acknowledged}
-        resource.setrlimit(resource.RLIMIT_FSIZE, limit)
-        groups.add("group", "afterwards")
-        return acknowledged, contents(groups), groups.check()

@@ -35,11 +35,11 @@ def memory(kind: str) -> int:
     return int(found) * 1024
 
 
-def use_many(path: Path) -> int:
+def use_many(database: str) -> int:
     """Have a call of each kind take many names; return the bytes of memory each took at most."""
     many = [f"topic:{number:06}" for number in range(MANY)]
     before = memory("VmRSS")
-    with beryl_groups.start(path) as groups:
+    with beryl_groups.start(database) as groups:
         groups.create("team")
         groups.add("team", "a", *many)
         assert groups.topics("team") == {"a", *many}
@@ -66,9 +66,12 @@ def use_many(path: Path) -> int:
     return (memory("VmHWM") - before) // MANY
 
 
-def test_a_call_of_200_000_topics_lands_whole_in_memory_that_is_in_proportion(path: Path) -> None:
+@pytest.mark.slow
+def test_a_call_of_200_000_topics_lands_whole_in_memory_in_proportion(
+    database: str,
+) -> None:
     """They are stored, read, replaced, delivered, left out and taken away, in 1 KiB for each."""
-    (bytes_each,) = gather(use_many, [(path,)])
+    (bytes_each,) = gather(use_many, [(database,)])
     assert bytes_each < 1024
 
 
@@ -86,7 +89,7 @@ def test_a_topic_of_20_000_groups_has_them_all(groups: Groups) -> None:
     assert received == ["everywhere", *names]
 
 
-def interrupt_endless_names(path: Path, call: Callable[[Groups, Iterator[str]], None]) -> None:
+def interrupt_endless_names(database: str, call: Callable[[Groups, Iterator[str]], None]) -> None:
     """Press Ctrl-C while a call reads names without an end, none of which Python code makes."""
 
     def endless() -> Iterator[str]:
@@ -100,14 +103,14 @@ def interrupt_endless_names(path: Path, call: Callable[[Groups, Iterator[str]], 
     # Who does not hear the signal is to run into this, and not into the end of the machine.
     most = memory("VmSize") + 2**30
     resource.setrlimit(resource.RLIMIT_AS, (most, most))
-    with beryl_groups.start(path, busy_timeout=PATIENCE) as groups:
+    with beryl_groups.start(database, busy_timeout=PATIENCE) as groups:
         groups.create("team")
         groups.add("team", "a")
         with pytest.raises(KeyboardInterrupt):
             call(groups, endless())
         assert groups.topics("team") == {"a"}
         in_thread(lambda: groups.add("team", "b")).result(PATIENCE)
-        with beryl_groups.start(path, busy_timeout=0) as another:
+        with beryl_groups.start(database, busy_timeout=0) as another:
             another.add("team", "c")
         assert groups.topics("team") == {"a", "b", "c"}
 
@@ -135,7 +138,7 @@ def broadcast_without_endless(groups: Groups, names: Iterator[str]) -> None:
     [set_endless, set_endless_in_a_transaction, broadcast_to_endless, broadcast_without_endless],
 )
 def test_ctrl_c_ends_a_call_whose_names_have_no_end(
-    path: Path, call: Callable[[Groups, Iterator[str]], None]
+    database: str, call: Callable[[Groups, Iterator[str]], None]
 ) -> None:
     """Nothing of it is done, and no lock or transaction is held afterwards."""
-    gather(interrupt_endless_names, [(path, call)])
+    gather(interrupt_endless_names, [(database, call)])

@@ -4,15 +4,11 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from typing import TYPE_CHECKING
 
 import pytest
 
 import beryl_groups
 from tests.processes import PATIENCE
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 PROGRAM = """
 import atexit
@@ -64,6 +60,7 @@ sys.exit(3)
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("way", "daemon"),
     [
@@ -74,13 +71,13 @@ sys.exit(3)
         ("in a transaction", "daemon"),
     ],
 )
-def test_a_program_ends_beside_its_threads(path: Path, way: str, daemon: str) -> None:
+def test_a_program_ends_beside_its_threads(database: str, way: str, daemon: str) -> None:
     """It hangs nowhere and says nothing, and what its threads had acknowledged is there.
 
     So it is where the handle is closed before the end, at the exit, or not at all.
     """
     done = subprocess.run(
-        [sys.executable, "-c", PROGRAM, path, way, daemon],
+        [sys.executable, "-c", PROGRAM, database, way, daemon],
         capture_output=True,
         text=True,
         check=False,
@@ -89,7 +86,7 @@ def test_a_program_ends_beside_its_threads(path: Path, way: str, daemon: str) ->
     assert (done.returncode, done.stderr) == (3, "")
     acknowledged = set(done.stdout.split())
     assert len(acknowledged) >= 4 * 5
-    with beryl_groups.start(path) as groups:
+    with beryl_groups.start(database) as groups:
         found = groups.topics("group")
         assert acknowledged <= found
         assert len(found) <= len(acknowledged) + 4, "more than what each thread had begun"

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import gc
 import itertools
 import multiprocessing
 import os
 import signal
 import threading
-import warnings
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -16,12 +14,10 @@ import pytest
 
 import beryl_groups
 from beryl_groups import GroupError
-from tests.processes import PATIENCE, Fork, in_thread, wait_until
-from tests.sqlite.store import store
+from tests.processes import PATIENCE, Fork, in_thread
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
     from beryl_groups import Groups, Transaction
 
@@ -95,79 +91,13 @@ def test_a_child_is_refused_the_handle(groups: Groups) -> None:
     assert groups.check() == []
 
 
-def test_a_child_is_refused_the_handle_while_others_wait(path: Path) -> None:
-    """So it is at once where other threads waited to write at the moment of the fork."""
-    with beryl_groups.start(path, busy_timeout=PATIENCE) as groups:
-        make_group(groups)
-        held = threading.Event()
-
-        def queued(number: int) -> bool:
-            return len(store(groups)._writer._queue) == number
-
-        def hold() -> None:
-            with groups.transaction():
-                held.set()
-                wait_until(lambda: queued(4))
-
-        holder = in_thread(hold)
-        assert held.wait(PATIENCE)
-
-        def wait_behind_the_fork(number: int) -> None:
-            wait_until(lambda: queued(number))
-            groups.add("group", f"{number}")
-
-        waiting = [in_thread(partial(wait_behind_the_fork, number)) for number in (1, 2, 3)]
-        child = Fork(lambda: refusals(groups, CALLS_OF_A_HANDLE))
-        assert child.result() == all_refused(child.pid)
-        for each in (holder, *waiting):
-            each.result(PATIENCE)
-        assert groups.topics("group") == {"a", "1", "2", "3"}
-
-
-def test_a_child_may_close_the_handle(groups: Groups, path: Path) -> None:
-    """close(), the end of a with block and the end of the child do its parent no harm."""
-    make_group(groups)
-
-    def leave() -> None:
-        with groups:
-            groups.close()
-        groups.close()
-        gc.collect()
-
-    for turn in range(5):
-        Fork(leave).result()
-        groups.add("group", f"{turn}")
-        assert path.with_name("groups.db-wal").exists()
-    assert groups.topics("group") == {"a", *"01234"}
-    assert groups.check() == []
-
-
-def test_a_child_gets_no_warning_of_the_handle(path: Path) -> None:
-    """A handle that its parent has left to it warns no child, not even as garbage."""
-    open_handles = {"one": beryl_groups.start(path), "two": beryl_groups.start(":memory:")}
-
-    def lose() -> list[str]:
-        with warnings.catch_warnings(record=True) as caught:
-            warnings.simplefilter("always")
-            open_handles.clear()
-            gc.collect()
-        return [str(each.message) for each in caught]
-
-    try:
-        assert Fork(lose).result() == []
-        open_handles["two"].create("its file is still there")
-    finally:
-        for groups in open_handles.values():
-            groups.close()
-
-
-def test_a_child_opens_the_file_anew(groups: Groups, path: Path) -> None:
+def test_a_child_opens_the_file_anew(groups: Groups, database: str) -> None:
     """start() in the child works while the parent goes on, and each sees what the other wrote."""
     make_group(groups)
     here, there = multiprocessing.Pipe()
 
     def child_takes_turns() -> list[str]:
-        with beryl_groups.start(path) as own:
+        with beryl_groups.start(database) as own:
             for turn in range(10):
                 own.create(f"child:{turn}")
                 there.send("your turn")
@@ -190,14 +120,16 @@ def test_a_child_opens_the_file_anew(groups: Groups, path: Path) -> None:
 
 
 @pytest.mark.parametrize("parent_goes_on", [True, False])
-def test_a_parent_that_closes_takes_nothing_from_a_child(path: Path, parent_goes_on: bool) -> None:
+def test_a_parent_that_closes_takes_nothing_from_a_child(
+    database: str, parent_goes_on: bool
+) -> None:
     """What a child has acknowledged is there, though its parent closed its handle meanwhile."""
-    groups = beryl_groups.start(path)
+    groups = beryl_groups.start(database)
     make_group(groups)
     here, there = multiprocessing.Pipe()
 
     def write_and_die() -> None:
-        own = beryl_groups.start(path)
+        own = beryl_groups.start(database)
         own.create("before")
         there.send("opened")
         assert there.poll(PATIENCE)
@@ -219,18 +151,18 @@ def test_a_parent_that_closes_takes_nothing_from_a_child(path: Path, parent_goes
         assert here.poll(PATIENCE)
         here.recv()
         child.wait_killed()
-    with beryl_groups.start(path) as restarted:
+    with beryl_groups.start(database) as restarted:
         assert restarted.topics("group") == {"a", *map(str, range(50))}
         assert restarted.check() == []
 
 
-def test_a_handle_closed_before_the_fork_leaves_no_mark(path: Path) -> None:
+def test_a_handle_closed_before_the_fork_leaves_no_mark(database: str) -> None:
     """A child may open a file whose handle its parent had closed, or failed to open."""
-    groups = beryl_groups.start(path)
+    groups = beryl_groups.start(database)
     groups.close()
 
     def open_it() -> list[str]:
-        with beryl_groups.start(path) as own:
+        with beryl_groups.start(database) as own:
             own.create("child")
             return list(own)
 
@@ -238,7 +170,8 @@ def test_a_handle_closed_before_the_fork_leaves_no_mark(path: Path) -> None:
     assert repr(groups).endswith("closed>")
 
 
-def test_forks_beside_threads_that_write_lose_nothing(path: Path) -> None:
+@pytest.mark.slow
+def test_forks_beside_threads_that_write_lose_nothing(database: str) -> None:
     """Forks while other threads write lose nothing of theirs, nor of the children's."""
     stop = threading.Event()
     acknowledged: set[str] = set()
@@ -250,11 +183,11 @@ def test_forks_beside_threads_that_write_lose_nothing(path: Path) -> None:
             groups.add("group", f"{worker}:{number}")
             acknowledged.add(f"{worker}:{number}")
 
-    with beryl_groups.start(path, busy_timeout=PATIENCE) as groups:
+    with beryl_groups.start(database, busy_timeout=PATIENCE) as groups:
         groups.create("group")
         workers = [in_thread(partial(write, worker)) for worker in range(4)]
         for turn in range(30):
-            Fork(partial(add_to_group, path, f"child:{turn}")).result()
+            Fork(partial(add_to_group, database, f"child:{turn}")).result()
         stop.set()
         for worker in workers:
             worker.result(PATIENCE)
@@ -262,7 +195,7 @@ def test_forks_beside_threads_that_write_lose_nothing(path: Path) -> None:
         assert groups.check() == []
 
 
-def test_forks_beside_threads_that_read_wait_for_none(path: Path) -> None:
+def test_forks_beside_threads_that_read_wait_for_none(database: str) -> None:
     """Forks beside threads that read without a pause do not wait until these have finished."""
     stop = threading.Event()
 
@@ -270,11 +203,11 @@ def test_forks_beside_threads_that_read_wait_for_none(path: Path) -> None:
         while not stop.is_set():
             assert groups.topics("group") >= {"a"}
 
-    with beryl_groups.start(path, busy_timeout=10) as groups:
+    with beryl_groups.start(database, busy_timeout=10) as groups:
         make_group(groups)
         readers = [in_thread(read) for _ in range(3)]
         for turn in range(20):
-            Fork(partial(add_to_group, path, f"child:{turn}")).result()
+            Fork(partial(add_to_group, database, f"child:{turn}")).result()
         stop.set()
         for reader in readers:
             reader.result(PATIENCE)
@@ -282,6 +215,6 @@ def test_forks_beside_threads_that_read_wait_for_none(path: Path) -> None:
         assert groups.check() == []
 
 
-def add_to_group(path: Path, topic: str) -> None:
-    with beryl_groups.start(path, busy_timeout=PATIENCE) as groups:
+def add_to_group(database: str, topic: str) -> None:
+    with beryl_groups.start(database, busy_timeout=PATIENCE) as groups:
         groups.add("group", topic)

@@ -14,7 +14,6 @@ from beryl_groups import Groups, aio, supervisor
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
 SPAWN = multiprocessing.get_context("spawn")
 WAYS: list[Callable[[Any], object]] = [
@@ -53,11 +52,11 @@ def test_a_handle_cannot_be_copied_or_sent(groups: Groups) -> None:
     refuse(groups)
 
 
-def test_an_async_handle_is_one_too(path: Path) -> None:
+def test_an_async_handle_is_one_too(database: str) -> None:
     """So it is with the handle of an event loop, and its transaction."""
 
     async def main() -> None:
-        async with aio.start(path) as groups:
+        async with aio.start(database) as groups:
             assert bool(groups)
             refuse(groups)
             async with groups.transaction() as transaction:
@@ -68,9 +67,9 @@ def test_an_async_handle_is_one_too(path: Path) -> None:
     asyncio.run(main())
 
 
-def test_what_is_supervised_is_one_too(path: Path) -> None:
+def test_what_is_supervised_is_one_too(database: str) -> None:
     """So it is with what the supervisor started: an empty database makes it no less true."""
-    config = supervisor.SupervisedConfig(channels=print, database=path)
+    config = supervisor.SupervisedConfig(channels=print, database=database)
     with supervisor.start(config) as supervised:
         assert bool(supervised)
         assert bool(supervised.groups)

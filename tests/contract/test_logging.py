@@ -4,14 +4,10 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from typing import TYPE_CHECKING
 
 import pytest
 
 from tests.processes import PATIENCE
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 PROGRAM = """
 import asyncio
@@ -119,11 +115,11 @@ logging.config.dictConfig(CONFIG)
 }
 
 
-def logged(configuration: str, path: Path) -> str:
+def logged(configuration: str, database: str) -> str:
     """Run a program in which all fails that is logged, and return what came to its stderr."""
     program = PROGRAM.replace("CONFIGURATION", configuration)
     ended = subprocess.run(
-        [sys.executable, "-c", program, str(path)],
+        [sys.executable, "-c", program, database],
         capture_output=True,
         encoding="utf-8",
         timeout=PATIENCE,
@@ -133,16 +129,17 @@ def logged(configuration: str, path: Path) -> str:
     return ended.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("way", DISABLING)
 def test_a_configuration_that_does_not_name_the_package_does_not_silence_it(
-    path: Path, way: str
+    database: str, way: str
 ) -> None:
     """``disable_existing_loggers`` is on by default, and meant for nobody in particular."""
-    seen = logged(DISABLING[way], path)
+    seen = logged(DISABLING[way], database)
     assert [line for line in SEEN if line not in seen] == []
 
 
 @pytest.mark.parametrize("way", SILENCING)
-def test_an_application_that_silences_the_package_is_obeyed(path: Path, way: str) -> None:
+def test_an_application_that_silences_the_package_is_obeyed(database: str, way: str) -> None:
     """What it says of the logger ``beryl_groups`` itself holds."""
-    assert logged(SILENCING[way], path) == ""
+    assert logged(SILENCING[way], database) == ""

@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
 
 import pytest
 
 import beryl_groups
 from beryl_groups import AlreadyExists, Groups, NotFound, aio
 from tests.processes import gather
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 
 def test_a_group_that_is_there_may_be_no_error(groups: Groups) -> None:
@@ -77,11 +73,11 @@ def test_a_transaction_takes_them_too(groups: Groups) -> None:
     assert list(groups) == ["new", "there"]
 
 
-def test_tasks_ask_for_the_same(path: Path) -> None:
+def test_tasks_ask_for_the_same(database: str) -> None:
     """The methods of the face for asyncio take the same words, alone and in a transaction."""
 
     async def main() -> None:
-        async with aio.start(path) as groups:
+        async with aio.start(database) as groups:
             await asyncio.gather(*(groups.create("team", exist_ok=True) for _ in range(5)))
             await asyncio.gather(*(groups.delete("gone", missing_ok=True) for _ in range(5)))
             await asyncio.gather(*(groups.add("new", f"{n}", create=True) for n in range(5)))
@@ -95,8 +91,8 @@ def test_tasks_ask_for_the_same(path: Path) -> None:
     asyncio.run(main())
 
 
-def provision(path: Path, number: int) -> int:
-    with beryl_groups.start(path, busy_timeout=60) as groups:
+def provision(database: str, number: int) -> int:
+    with beryl_groups.start(database, busy_timeout=60) as groups:
         for turn in range(50):
             groups.create("shared", exist_ok=True)
             groups.add(f"own:{number}:{turn}", "a", create=True)
@@ -105,8 +101,8 @@ def provision(path: Path, number: int) -> int:
     return number
 
 
-def test_processes_that_ask_at_the_same_time_are_all_served(path: Path) -> None:
+def test_processes_that_ask_at_the_same_time_are_all_served(database: str) -> None:
     """Among processes each of them is one step: nobody gets an error that it asked not to get."""
-    assert gather(provision, [(path, number) for number in range(4)]) == [0, 1, 2, 3]
-    with beryl_groups.start(path) as groups:
+    assert gather(provision, [(database, number) for number in range(4)]) == [0, 1, 2, 3]
+    with beryl_groups.start(database) as groups:
         assert len(groups.list_groups("own:")) == 200

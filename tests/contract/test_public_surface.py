@@ -9,7 +9,6 @@ from importlib import resources
 from typing import TYPE_CHECKING, assert_type
 
 import pytest
-from sqlalchemy import URL
 
 import beryl_groups
 from beryl_groups import (
@@ -24,7 +23,6 @@ from beryl_groups import (
     StorageFailed,
     Transaction,
     WalResetWarning,
-    sqlite,
 )
 
 if TYPE_CHECKING:
@@ -92,16 +90,6 @@ def test_the_methods_have_these_arguments(kind: type, methods: dict[str, str]) -
     }
 
     assert found == methods
-
-
-def test_the_types_of_start(path: Path) -> None:
-    """`start` takes a str, a path or a URL and two settings, and gives `Groups`."""
-    with beryl_groups.start(str(path), busy_timeout=1, synchronous="normal") as groups:
-        assert_type(groups, Groups)
-    with assert_type(beryl_groups.start(path), Groups):
-        pass
-    with assert_type(beryl_groups.start(URL.create("sqlite", database=str(path))), Groups):
-        pass
 
 
 def test_the_types_of_a_handle(groups: Groups, tmp_path: Path) -> None:
@@ -211,13 +199,3 @@ def test_the_types_of_the_values_of_errors() -> None:
     assert_type(InvalidName("", "it is empty").rule, str)
     assert_type(StartFailed("a.db", "no").database, str)
     assert_type(StartFailed("a.db", "no").reason, str)
-
-
-def test_a_failure_of_the_storage_keeps_its_cause(groups: Groups, path: Path) -> None:
-    """What SQLite said stays at hand, beneath an error of this package."""
-    path.write_bytes(b"x" * 8192)
-
-    with pytest.raises(StorageFailed) as caught:
-        groups.list_groups()
-
-    assert isinstance(caught.value.__cause__, sqlite.Error)

@@ -8,8 +8,12 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 README = ROOT / "README.md"
-PACKED = "Frozen applications"
-"""The section whose commands ``tests.freezing`` runs, as they take long."""
+CHANNELS = ROOT / "beryl_groups" / "channels" / "README.md"
+PACKING = ROOT / "beryl_groups" / "__pyinstaller" / "README.md"
+"""Its commands ``tests.freezing`` runs, as they take long."""
+
+DOCUMENTS = [README, *sorted((ROOT / "beryl_groups").glob("*/README.md"))]
+"""Those whose examples are run."""
 
 FOLLOWED = "tests/documents/test_documents.py"
 
@@ -18,13 +22,13 @@ FENCED = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 @dataclass(frozen=True)
 class Block:
-    """What stands between two fences, and in which language, line, section and part of it."""
+    """What stands between two fences, and in which language, document, line and section."""
 
     language: str
     text: str
+    document: Path
     line: int
     section: str
-    part: str
 
     @property
     def run_by(self) -> str:
@@ -33,9 +37,9 @@ class Block:
             return FOLLOWED if self.text.startswith("$ ") else ""
         if self.language == "python":
             return FOLLOWED if self.file or self.text.startswith(">>> ") else ""
-        if self.language == "bash" and self.section == PACKED:
+        if self.language == "bash" and self.document == PACKING:
             return "tests/freezing/__main__.py"  # as .ci/run --long does
-        return ".ci/run" if self.language == "sh" else ""
+        return ".ci/run" if (self.language, self.document) == ("sh", README) else ""
 
     @property
     def file(self) -> str:
@@ -50,16 +54,12 @@ def blocks(document: Path) -> list[Block]:
         Block(
             found[1],
             found[2],
+            document,
             text.count("\n", 0, found.start(2)),
-            heading_before(text[: found.start()], "\n## "),
-            heading_before(text[: found.start()], "\n##"),
+            text[: found.start()].rpartition("\n## ")[2].partition("\n")[0],
         )
         for found in FENCED.finditer(text)
     ]
-
-
-def heading_before(text: str, mark: str) -> str:
-    return text.rpartition(mark)[2].partition("\n")[0].lstrip("# ")
 
 
 def completion(document: Path) -> dict[str, str]:

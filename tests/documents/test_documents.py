@@ -25,7 +25,17 @@ import beryl_groups
 import beryl_groups.channels
 from beryl_groups import Groups, aio
 from tests.channels.servers import find, mosquitto, redis_server
-from tests.documents.reading import FENCED, FOLLOWED, README, ROOT, Block, blocks, files
+from tests.documents.reading import (
+    CHANNELS,
+    DOCUMENTS,
+    FENCED,
+    FOLLOWED,
+    README,
+    ROOT,
+    Block,
+    blocks,
+    files,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -100,7 +110,7 @@ class Reader:
             (self.folder / block.file).write_text(block.text, encoding="utf-8")
         else:
             test = doctest.DocTestParser().get_doctest(
-                block.text, {}, README.name, str(README), block.line
+                block.text, {}, block.document.name, str(block.document), block.line
             )
             test.globs = self.names
             run_session(test, self.loop)
@@ -112,37 +122,53 @@ class Reader:
 
 
 APART = "Command line"
-"""The section that uses nothing of what stands before it; it has a reader of its own."""
+"""The section of the README that uses nothing of what stands before it; it is followed apart."""
 
 NEEDS = {
-    "Channels": ("mosquitto", "redis-server", "paho", "redis", "socketio"),
-    "Async callbacks": ("channels",),
-    "Qt": ("PySide6",),
+    (README, "Channels"): ("mosquitto", "redis-server", "paho", "redis"),
+    (CHANNELS, "MQTT"): ("mosquitto", "paho"),
+    (CHANNELS, "Redis"): ("redis-server", "redis"),
+    (CHANNELS, "Socket.IO"): ("socketio",),
+    (CHANNELS, "Async callbacks"): ("channels",),
+    (CHANNELS, "Qt"): ("PySide6",),
 }
-"""The programs and libraries without which a section, or a part of one, cannot be followed."""
+"""The programs and libraries without which a section cannot be followed."""
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(shutil.which("sqlite3") is None, reason="needs the sqlite3 shell")
-@pytest.mark.parametrize("apart", [False, True], ids=["from its top", APART])
-def test_the_readme_does_what_it_says(
-    apart: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("document", "apart"),
+    [*((document, False) for document in DOCUMENTS), (README, True)],
+    ids=[*(document.name for document in DOCUMENTS), APART],
+)
+def test_the_documents_do_what_they_say(
+    document: Path, apart: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Whoever follows the README from top to bottom sees what it shows."""
+    """Whoever follows a document from top to bottom sees what it shows."""
     shutil.copy(README, tmp_path)
     monkeypatch.chdir(tmp_path)
-    lacking = {heading: missing for heading, needed in NEEDS.items() if (missing := absent(needed))}
+    followed = [
+        block
+        for block in blocks(document)
+        if document != README or (block.section == APART) is apart
+    ]
+    sections = {block.section for block in followed}
+    lacking = {
+        section: missing
+        for (where, section), needed in NEEDS.items()
+        if where == document and section in sections and (missing := absent(needed))
+    }
     with closing(Reader(tmp_path)) as reader, ExitStack() as servers:
-        if not (apart or "Channels" in lacking):
+        if {"Channels", "MQTT"} & (sections - lacking.keys()):
             reader.ports["1883"] = servers.enter_context(mosquitto()).port
+        if {"Channels", "Redis"} & (sections - lacking.keys()):
             reader.ports["6379"] = servers.enter_context(redis_server()).port
-        for block in blocks(README):
-            if (block.section == APART) is apart and not lacking.keys() & {
-                block.section,
-                block.part,
-            }:
+        for block in followed:
+            if block.section not in lacking:
                 reader.follow(block)
-    if lacking and not apart:
-        words = [f"{', '.join(names)} for {heading!r}" for heading, names in lacking.items()]
+    if lacking:
+        words = [f"{', '.join(names)} for {section!r}" for section, names in lacking.items()]
         pytest.skip(f"needs {'; '.join(words)}; the rest was run")
 
 
@@ -151,29 +177,36 @@ def absent(names: Iterable[str]) -> list[str]:
     return [name for name in names if not (find(name) or importlib.util.find_spec(name))]
 
 
-def test_what_the_readme_needs_is_told_of_headings_that_it_has() -> None:
+def test_what_the_documents_need_is_told_of_headings_that_they_have() -> None:
     """No section is skipped, or followed apart, under a name that it no longer has."""
-    found = blocks(README)
+    found = {(document, block.section) for document in DOCUMENTS for block in blocks(document)}
 
-    assert {APART, *NEEDS} <= {block.section for block in found} | {block.part for block in found}
+    assert {(README, APART), *NEEDS} <= found
 
 
-def test_every_block_of_the_readme_is_run() -> None:
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda document: document.name)
+def test_every_block_of_a_document_is_run(document: Path) -> None:
     """Each is a session, commands or a file that this module runs, or says what else runs it."""
-    found = blocks(README)
-    fences = re.findall(r"^\s*(?:```|~~~)", README.read_text(encoding="utf-8"), re.MULTILINE)
+    found = blocks(document)
+    fences = re.findall(r"^\s*(?:```|~~~)", document.read_text(encoding="utf-8"), re.MULTILINE)
 
     assert [block for block in found if not block.run_by] == []
     assert len(fences) == 2 * len(found), "a fence that is indented, or has more than a language"
     assert all((ROOT / block.run_by).is_file() for block in found)
 
 
-def test_every_file_of_the_readme_is_run() -> None:
-    """A script that the README shows is also started by it."""
-    text = README.read_text(encoding="utf-8")
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda document: document.name)
+def test_every_file_of_a_document_is_run(document: Path) -> None:
+    """A script that a document shows is also started by it."""
+    text = document.read_text(encoding="utf-8")
 
-    for name in files(README):
+    for name in files(document):
         assert f"\n$ python {name}\n" in text
+
+
+def test_the_readme_is_short() -> None:
+    """Who opens the README sees its end: what few need stands in documents of its own."""
+    assert len(README.read_text(encoding="utf-8").splitlines()) <= 900
 
 
 def test_the_readme_has_two_commands_for_a_fresh_clone() -> None:
@@ -185,17 +218,25 @@ def test_the_readme_has_two_commands_for_a_fresh_clone() -> None:
     assert commands[1].endswith("-m pytest -q\n")
 
 
-def test_links_within_the_documents_lead_somewhere() -> None:
+def anchors(document: Path) -> set[str]:
+    text = FENCED.sub("", document.read_text(encoding="utf-8"))
+    headings = re.findall(r"^#+ (.+)$", text, re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", heading).lower().replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize(
+    "document",
+    [*ROOT.glob("*.md"), *(ROOT / "beryl_groups").glob("*/README.md")],
+    ids=lambda document: document.name,
+)
+def test_links_within_the_documents_lead_somewhere(document: Path) -> None:
     """A link to a heading or to a file finds it."""
-    for document in ROOT.glob("*.md"):
-        text = document.read_text(encoding="utf-8")
-        headings = re.findall(r"^#+ (.+)$", FENCED.sub("", text), re.MULTILINE)
-        anchors = {heading.lower().replace(" ", "-") for heading in headings}
-        for target in re.findall(r"\]\(([^)]+)\)", text):
-            if target.startswith("#"):
-                assert target[1:] in anchors, f"{document.name}: {target}"
-            elif "://" not in target:
-                assert (ROOT / target).exists(), f"{document.name}: {target}"
+    for target in re.findall(r"\]\(([^)]+)\)", document.read_text(encoding="utf-8")):
+        if "://" not in target:
+            name, _, anchor = target.partition("#")
+            there = document.parent / name if name else document
+            assert there.exists(), target
+            assert not anchor or anchor in anchors(there), target
 
 
 def modules() -> Iterator[ModuleType]:

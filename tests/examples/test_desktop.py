@@ -170,6 +170,7 @@ def watch(window: Window, database: Path) -> None:
     assert not window.broadcast_button.isEnabled()
 
 
+@pytest.mark.slow
 def test_what_another_process_changes_is_shown(team: Path) -> None:
     """Nobody has to click for it, and what was chosen stays so while it is there."""
     play(watch, team)

@@ -104,6 +104,7 @@ def test_the_devices_of_a_group_are_switched_together(path: Path, broker: Server
         ]
 
 
+@pytest.mark.slow
 def test_a_hub_pulled_out_of_power_goes_on(path: Path, broker: Server) -> None:
     """Killed among its work, it does the rest when it is back, and what was asked for meanwhile."""
     names = {f"lamp-{number}" for number in range(300)}
@@ -144,6 +145,7 @@ def test_what_it_had_not_done_it_is_told_again(path: Path, broker: Server) -> No
             assert switched(devices) == [("cmnd/lamp/POWER", "ON")]
 
 
+@pytest.mark.slow
 def test_it_waits_for_a_broker_that_is_not_there(path: Path) -> None:
     """Before the broker is there, and while it is away, the hub tries again, and then goes on."""
     filled(path, {"kitchen": ["lamp"]})
@@ -198,6 +200,7 @@ def test_where_the_storage_fails_it_logs_a_sentence_and_goes_on(path: Path, brok
         assert "Traceback" not in hub.end(signal.SIGINT)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_it_ends_well_when_it_is_told_to(path: Path, broker: Server, number: int) -> None:
     """Ctrl-C or a service manager ends it without an error, and the file is closed."""

@@ -1,4 +1,4 @@
-"""Pack an application in each way of the README, take its environment away, and run it twice.
+"""Pack an application in each documented way, take its environment away, and run it twice.
 
 ``python -m tests.freezing`` does so from a wheel, and with PyInstaller from an editable
 installation, too. It has pip fetch PyInstaller, cx_Freeze and shiv.
@@ -13,7 +13,7 @@ import sys
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from tests.documents.reading import PACKED, README, ROOT, blocks, files
+from tests.documents.reading import PACKING, ROOT, blocks, files
 
 APPLICATION = "counter.py"
 REMEMBERED = ["run:1 remembered None\n", "run:1 remembered None\nrun:2 remembered None\n"]
@@ -62,7 +62,7 @@ class Workshop:
         """Follow these lines, move what they make, and return the command that starts it."""
         with TemporaryDirectory(dir=self._folder) as name:
             folder = Path(name)
-            (folder / APPLICATION).write_text(files(README)[APPLICATION], encoding="utf-8")
+            (folder / APPLICATION).write_text(files(PACKING)[APPLICATION], encoding="utf-8")
             for line in lines.splitlines():
                 self._run(line, folder)
             made = folder / "counter.pyz"
@@ -103,11 +103,7 @@ def remembers(command: list[str | Path], folder: Path) -> bool:
 
 def attempt(*, editable: bool) -> int:
     """Pack in each way, and return how many applications do not remember."""
-    ways = [
-        block.text.strip()
-        for block in blocks(README)
-        if (block.section, block.language) == (PACKED, "bash")
-    ]
+    ways = [block.text.strip() for block in blocks(PACKING) if block.language == "bash"]
     if editable:
         ways = [lines for lines in ways if lines.startswith("pyinstaller ")]
     faults = 0

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.documents.reading import README, ROOT, files
+from tests.documents.reading import PACKING, ROOT, files
 from tests.freezing.__main__ import APPLICATION, REMEMBERED
 from tests.processes import PATIENCE
 
@@ -77,7 +77,7 @@ def test_the_hook_for_pyinstaller_gives_all_that_a_migration_needs(site: Path) -
 
 def test_a_package_in_a_zip_file_migrates_and_remembers(site: Path, tmp_path: Path) -> None:
     """From a zip file, where Alembic's scripts are no files, a database is made and found again."""
-    (site / "__main__.py").write_text(files(README)[APPLICATION], encoding="utf-8")
+    (site / "__main__.py").write_text(files(PACKING)[APPLICATION], encoding="utf-8")
     away = tmp_path / "away"
     away.mkdir()
     zipapp.create_archive(site, away / "app.pyz")
@@ -93,7 +93,7 @@ def test_a_package_without_its_sources_migrates_and_remembers(
     site: Path, tmp_path: Path, *, zipped: bool
 ) -> None:
     """Where a packer has left only what it compiled, a database is made and found again."""
-    (site / "__main__.py").write_text(files(README)[APPLICATION], encoding="utf-8")
+    (site / "__main__.py").write_text(files(PACKING)[APPLICATION], encoding="utf-8")
     assert compileall.compile_dir(site, quiet=1, legacy=True)
     for source in site.rglob("*.py"):
         source.unlink()

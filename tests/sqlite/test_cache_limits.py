@@ -120,6 +120,7 @@ FILL = """
 """
 
 
+@pytest.mark.slow
 def test_a_large_file_takes_little_memory(path: Path) -> None:
     """A handle on 200,000 memberships holds what was read of them, not the rest."""
     beryl_groups.start(path).close()

@@ -70,12 +70,14 @@ def test_pysqlite3_is_used_where_it_is_installed() -> None:
     assert sqlite.driver.__name__ == ("pysqlite3.dbapi2" if IS_INSTALLED else "sqlite3")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("code", [LIFE, ALEMBIC], ids=["package", "alembic"])
 def test_one_sqlite_does_everything(code: str, path: Path) -> None:
     """No part of the package, and none of what it uses, loads a second SQLite."""
     assert loaded_by(code, path) == ("pysqlite3._sqlite3" if IS_INSTALLED else "_sqlite3")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("code", [LIFE, ALEMBIC], ids=["package", "alembic"])
 def test_where_there_is_no_pysqlite3_it_is_pythons_own(code: str, path: Path) -> None:
     """Where pysqlite3 cannot be imported, everything goes through ``sqlite3``."""

@@ -14,7 +14,7 @@ import pytest
 
 import beryl_groups
 from beryl_groups import Groups, StartFailed, revisions
-from beryl_groups.sqlite import connections, location
+from beryl_groups.sqlite import connections, locating
 from tests.processes import PATIENCE, gather, in_thread, open_files, opened_since, together
 from tests.sqlite.store import store
 
@@ -33,7 +33,7 @@ def room(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.Mon
     """
     shared = request.param == "shared memory"
     elsewhere = tmp_path / "elsewhere"
-    monkeypatch.setattr(location, "_SHARED_MEMORY", str(tmp_path if shared else elsewhere))
+    monkeypatch.setattr(locating, "_SHARED_MEMORY", str(tmp_path if shared else elsewhere))
     monkeypatch.setattr(tempfile, "tempdir", str(elsewhere if shared else tmp_path))
     return tmp_path
 
@@ -128,8 +128,8 @@ def test_nothing_is_left_when_the_program_ends(tmp_path: Path) -> None:
     """A program that ends without closing leaves nothing behind."""
     program = f"""
 import beryl_groups
-from beryl_groups.sqlite import location
-location._SHARED_MEMORY = {os.fspath(tmp_path)!r}
+from beryl_groups.sqlite import locating
+locating._SHARED_MEMORY = {os.fspath(tmp_path)!r}
 groups = beryl_groups.start(":memory:")
 groups.create("team")
 print(len(os.listdir({os.fspath(tmp_path)!r})))

@@ -155,6 +155,7 @@ def test_alembic_check_compares_tables_and_migrations(
     assert "group_topics_by_topic" in told
 
 
+@pytest.mark.slow
 def test_alembic_writes_the_next_revision(
     alembic: Callable[..., str], path: Path, clone: Path
 ) -> None:

@@ -192,6 +192,7 @@ def kill_everywhere(folder: Path, seed: Path | None, package: Path | None) -> in
     raise AssertionError
 
 
+@pytest.mark.slow
 def test_a_killed_first_migration_is_made_up_for(tmp_path: Path, path: Path) -> None:
     """Wherever the making of a new file is killed, the next start makes it whole."""
     (number,) = gather(kill_everywhere, [(tmp_path / "killed", None, None)])
@@ -211,6 +212,7 @@ def test_a_killed_first_migration_is_made_up_for(tmp_path: Path, path: Path) -> 
     assert states >= {(False, False), (True, True), (True, False)}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("upgrade", [ADD_COLUMN, REBUILD], ids=["add", "rebuild"])
 def test_a_killed_migration_is_made_up_for(filled: Path, tmp_path: Path, upgrade: str) -> None:
     """Wherever a migration of a file with data is killed, the next start carries it out whole."""

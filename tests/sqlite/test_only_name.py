@@ -154,6 +154,7 @@ with beryl_groups.start(folder / "groups.db") as groups:
 """
 
 
+@pytest.mark.slow
 @needs_mounts
 def test_all_calls_work_without_a_folder_for_temporary_files(tmp_path: Path) -> None:
     """Where nothing but the database's own folder can be written, calls of any size succeed."""

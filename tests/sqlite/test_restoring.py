@@ -10,8 +10,7 @@ import pytest
 
 import beryl_groups
 from beryl_groups import StorageFailed
-from tests.contract.test_backup import contents
-from tests.contract.test_restore import made
+from tests.contract.copies import contents, made
 from tests.sqlite.opening import (
     another_process,
     everything,

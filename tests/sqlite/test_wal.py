@@ -8,6 +8,8 @@ import time
 from contextlib import closing
 from typing import TYPE_CHECKING
 
+import pytest
+
 import beryl_groups
 from beryl_groups import sqlite
 from beryl_groups.sqlite.wal import MOST_BYTES
@@ -65,6 +67,7 @@ def read_without_a_gap(path: Path, begun: threading.Event, over: threading.Event
             time.sleep(0.001)
 
 
+@pytest.mark.slow
 def test_the_wal_is_emptied_though_somebody_reads_at_every_moment(path: Path) -> None:
     """A WAL that has grown large gets small again between reads that overlap."""
     begun, over = threading.Event(), threading.Event()
@@ -81,6 +84,7 @@ def test_the_wal_is_emptied_though_somebody_reads_at_every_moment(path: Path) ->
             reading.result(PATIENCE)
 
 
+@pytest.mark.slow
 def test_a_reader_that_holds_on_stops_no_writer(path: Path) -> None:
     """Calls work on beside a read that does not end, and the WAL is emptied when it does."""
     with beryl_groups.start(path) as groups:

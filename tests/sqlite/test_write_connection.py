@@ -12,7 +12,7 @@ import pytest
 import beryl_groups
 from beryl_groups import sqlite
 from beryl_groups.sqlite import connections
-from beryl_groups.sqlite.location import locate
+from beryl_groups.sqlite.locating import locate
 from beryl_groups.sqlite.store import Store
 from tests.contract.interrupter import Interrupter, at_steps
 from tests.processes import PATIENCE, gather, in_thread
@@ -41,6 +41,7 @@ def interrupt_a_change_of_connections(path: Path) -> int:
         return at_steps(attempt)
 
 
+@pytest.mark.slow
 def test_a_connection_that_failed_is_closed_or_kept_wherever_ctrl_c_comes(path: Path) -> None:
     """An interrupt while it gives way to another does not leave it to the garbage collector."""
     assert gather(interrupt_a_change_of_connections, [(path,)]) >= [100]

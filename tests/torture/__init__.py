@@ -4,4 +4,6 @@
 ``--long`` is the one whose figures the README shows. Each prints its seed first and takes it with
 ``--seed``, ends by itself, and prints its figure last. ``--broken NAME`` breaks the library on
 purpose, which the run has to notice: it then exits with 1, as it does for a fault that is real.
+The runs that record or fail operations of the file system need Linux and a C compiler, and full
+disks need root.
 """

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import os
 import time
+from typing import TYPE_CHECKING
 
 from beryl_groups import operations, sqlite
 from beryl_groups.sqlite import connections, copies, schema, tampering
 from beryl_groups.sqlite import errors as sqlite_errors
 from beryl_groups.sqlite.store import Store
+
+if TYPE_CHECKING:
+    from beryl_groups.sqlite.location import Location
 
 
 def lets_errors_through() -> None:
@@ -42,10 +46,10 @@ def dies_of_damage() -> None:
     """A damaged file takes the process along."""
     sound = sqlite_errors.reason
 
-    def reason(error: Exception) -> str:
+    def reason(error: BaseException, location: Location | None = None) -> str:
         if connections.primary_code(error) == sqlite.driver.SQLITE_CORRUPT:
             os.abort()
-        return sound(error)
+        return sound(error, location)
 
     sqlite_errors.reason = reason
 
@@ -54,10 +58,10 @@ def hangs_on_damage() -> None:
     """A damaged file is looked at for ever."""
     sound = sqlite_errors.reason
 
-    def reason(error: Exception) -> str:
+    def reason(error: BaseException, location: Location | None = None) -> str:
         if connections.primary_code(error) == sqlite.driver.SQLITE_CORRUPT:
             time.sleep(10**6)
-        return sound(error)
+        return sound(error, location)
 
     sqlite_errors.reason = reason
 

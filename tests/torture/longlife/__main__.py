@@ -2,7 +2,8 @@
 
 They write, read, broadcast to callbacks that are slow, export as slowly as a reader may that is
 in no hurry, come and go, and make backups. The figure is how much memory, how many descriptors
-and how large a WAL it takes more in the end.
+and how large a WAL it takes more in the end. A WAL grows while a reader holds on beside writers
+without a pause, and shrinks again when it lets go.
 """
 
 from __future__ import annotations

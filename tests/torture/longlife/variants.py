@@ -28,7 +28,7 @@ def keeps_memory() -> None:
 
 def keeps_connections() -> None:
     """A connection is forgotten where it should be given back, now and then."""
-    sound = Store._give_back
+    sound = Store.give_back
 
     def give_back(self: Store, connection: Connection) -> None:
         _kept.append(None)
@@ -37,7 +37,7 @@ def keeps_connections() -> None:
         else:
             _kept.append(connection)
 
-    Store._give_back = give_back  # type: ignore[method-assign]
+    Store.give_back = give_back  # type: ignore[method-assign]
 
 
 def leaves_a_read_open() -> None:

@@ -118,6 +118,7 @@ CALLS: dict[str, Callable[[Groups, Path], object]] = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("call", list(CALLS.values()), ids=list(CALLS))
 def test_a_fork_at_any_line_of_a_call_harms_neither_side(
     path: Path, call: Callable[[Groups, Path], object]

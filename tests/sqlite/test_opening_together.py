@@ -75,6 +75,7 @@ def folder(tmp_path: Path) -> Path:
     return made
 
 
+@pytest.mark.slow
 def test_processes_open_a_new_file_together(folder: Path, path: Path) -> None:
     """8 processes open the same new file at the same moment and write to it, 50 times."""
     barrier = context.Barrier(len(WORKERS))
@@ -83,6 +84,7 @@ def test_processes_open_a_new_file_together(folder: Path, path: Path) -> None:
     check_files(folder, ROUNDS, path)
 
 
+@pytest.mark.slow
 def test_threads_open_a_new_file_together(folder: Path, path: Path) -> None:
     """8 threads open the same new file at the same moment and write to it, 50 times."""
     barrier = Barrier(len(WORKERS))
@@ -91,6 +93,7 @@ def test_threads_open_a_new_file_together(folder: Path, path: Path) -> None:
     check_files(folder, ROUNDS, path)
 
 
+@pytest.mark.slow
 def test_threads_open_new_files_of_their_own_together(folder: Path, path: Path) -> None:
     """8 threads open 8 different new files at the same moment, 10 times."""
     beryl_groups.start(path).close()
@@ -104,6 +107,7 @@ def test_threads_open_new_files_of_their_own_together(folder: Path, path: Path) 
             assert schema_of(own) == schema_of(path)
 
 
+@pytest.mark.slow
 def test_processes_bring_an_older_file_up_to_date_together(
     folder: Path, path: Path, tmp_path: Path
 ) -> None:

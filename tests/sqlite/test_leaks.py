@@ -118,6 +118,7 @@ def call_again_and_again(path: Path) -> int:
     return numbers[-1] - numbers[5]
 
 
+@pytest.mark.slow
 def test_calls_that_fail_in_every_way_leak_nothing(path: Path) -> None:
     """Refusals, errors of the user's own code and of the storage leave what was open before."""
     assert gather(call_again_and_again, [(path,)]) == [0]
