@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from multiprocessing.synchronize import Event
 
     from beryl_groups import Groups
-    from beryl_groups.sqlite import connections
+    from beryl_groups.sqlite import driver
 
 _BUSY_TIMEOUT = 5.0  # the default
 
@@ -72,7 +72,7 @@ GREEDS = {
 def waits_as_sqlite_does() -> None:
     """A writer has SQLite wait for others, and keeps off the file for nobody."""
 
-    def begin(self: FileTurns, connection: connections.Connection, deadline: float) -> None:
+    def begin(self: FileTurns, connection: driver.Connection, deadline: float) -> None:
         milliseconds = max(round((deadline - time.monotonic()) * 1000), 0)
         connection.execute(f"PRAGMA busy_timeout = {milliseconds}").fetchall()
         connection.execute("BEGIN IMMEDIATE")
