@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import gc
 import itertools
-import os
 import signal
 from typing import TYPE_CHECKING
 
@@ -12,7 +11,7 @@ import beryl_groups
 from beryl_groups.sqlite import connections
 from tests.aio import loops
 from tests.contract.copies import made
-from tests.processes import PATIENCE
+from tests.processes import PATIENCE, THOROUGH
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -27,8 +26,8 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
-# These take minutes: .ci/run has them run with the rest, by CI=1, and whoever names them.
-collect_ignore = [] if "CI" in os.environ else ["benchmarks", "torture"]
+# These are for CI, which sets this variable, and for whoever names them: they take minutes, or pack.
+collect_ignore = [] if THOROUGH else ["benchmarks", "coherence/test_runs.py", "freezing", "torture"]
 
 
 def pytest_terminal_summary(
@@ -36,7 +35,9 @@ def pytest_terminal_summary(
 ) -> None:
     if config.args == config.getini("testpaths"):
         for name in collect_ignore:
-            terminalreporter.write_line(f"SKIPPED tests/{name}: takes minutes; CI=1 has it run")
+            terminalreporter.write_line(
+                f"SKIPPED tests/{name}: it is for CI, and run where CI=1 is set"
+            )
 
 
 def pytest_collection_finish() -> None:
