@@ -26,7 +26,7 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
-# These are for CI, which sets this variable, and for whoever names them: they take minutes, or pack.
+# These take minutes, or pack: they are for CI, and for whoever names them.
 collect_ignore = [] if THOROUGH else ["benchmarks", "coherence/test_runs.py", "freezing", "torture"]
 
 
