@@ -1,14 +1,11 @@
-"""A fork while a transaction is open, and forks that multiprocessing makes."""
+"""A fork while a transaction is open."""
 
 from __future__ import annotations
 
 import gc
-import multiprocessing
 import os
 import signal
-import sys
 import threading
-from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -18,7 +15,7 @@ import pytest
 import beryl_groups
 from beryl_groups import Closed, GroupError, StartFailed
 from tests.contract.test_fork import CALLS, CALLS_OF_A_HANDLE, make_group, refusals
-from tests.processes import PATIENCE, Fork, finish, gather, handled, in_thread, together, wait_until
+from tests.processes import PATIENCE, Fork, handled, in_thread, wait_until
 from tests.sqlite.store import store
 
 if TYPE_CHECKING:
@@ -247,56 +244,6 @@ def test_a_fork_that_must_not_wait_harms_nothing(path: Path) -> None:
             assert "transaction" in Fork(partial(start_is_refused, path)).result()
         assert groups.list_groups() == ["after", "before", "group"]
         assert groups.check() == []
-
-
-def fork_in_threads(path: Path) -> None:
-    sys.setswitchinterval(1e-5)  # to have them meet everywhere
-
-    def fork_often(worker: int) -> None:
-        for number in range(20):
-            Fork(partial(add_to_group, path, f"{worker}:{number}")).result()
-
-    with beryl_groups.start(path, busy_timeout=PATIENCE) as groups:
-        make_group(groups)
-        together(*(partial(fork_often, worker) for worker in range(4)))
-        expected = {f"{worker}:{number}" for worker in range(4) for number in range(20)}
-        assert groups.topics("group") == expected | {"a"}
-        assert groups.check() == []
-
-
-def test_threads_may_fork_at_the_same_time(path: Path) -> None:
-    """Forks of several threads at once wait for one another, and each child can open the file."""
-    gather(fork_in_threads, [(path,)])
-
-
-def add_to_group(path: Path, topic: str) -> None:
-    with beryl_groups.start(path, busy_timeout=PATIENCE) as groups:
-        groups.add("group", topic)
-
-
-def test_multiprocessing_may_fork_beside_an_open_handle(groups: Groups, path: Path) -> None:
-    """Processes of multiprocessing's "fork" method use the file while the parent goes on."""
-    make_group(groups)
-    context = multiprocessing.get_context("fork")
-    processes = [context.Process(target=add_to_group, args=(path, f"{n}")) for n in range(4)]
-    for process in processes:
-        process.start()
-        groups.add("group", f"beside {process.pid}")
-    pids = [process.pid for process in processes]
-    for process in processes:
-        finish(process)
-    assert groups.topics("group") == {"a", *"0123", *(f"beside {pid}" for pid in pids)}
-
-
-def test_a_pool_of_processes_may_fork_beside_an_open_handle(groups: Groups, path: Path) -> None:
-    """So do the workers of a pool that forks."""
-    make_group(groups)
-    context = multiprocessing.get_context("fork")
-    with ProcessPoolExecutor(2, mp_context=context) as pool:
-        for _ in pool.map(partial(add_to_group, path), map(str, range(10))):
-            groups.create(f"beside {len(groups)}")
-    assert groups.topics("group") == {"a", *map(str, range(10))}
-    assert len(groups) == 11
 
 
 def test_a_child_of_a_child_is_refused_as_well(groups: Groups, path: Path) -> None:
