@@ -6,6 +6,8 @@ import threading
 from typing import TYPE_CHECKING, Literal, cast
 
 from beryl_groups.names import shown
+from beryl_groups.sqlite import opening, restoring
+from beryl_groups.sqlite import visit as files
 
 if TYPE_CHECKING:
     import os
@@ -25,29 +27,21 @@ def open_engine(
     if level not in {"full", "normal"}:
         raise ValueError(f'synchronous is "full" or "normal", not {shown(synchronous)}.')
     seconds = _seconds(busy_timeout)
-    from beryl_groups.sqlite import opening  # noqa: PLC0415 - an engine is loaded when asked for
-
     return opening.open_file(database, seconds, cast("Synchronous", level))
 
 
 def visit(database: str, busy_timeout: float) -> Visit:
     """Open a database that is there to look at it, or raise `StartFailed`."""
-    from beryl_groups.sqlite import visit as files  # noqa: PLC0415
-
     return files.visit(database, busy_timeout)
 
 
 def is_missing(database: str) -> bool:
     """Tell whether there is nothing of this name, so that a command may make it."""
-    from beryl_groups.sqlite import visit as files  # noqa: PLC0415
-
     return files.is_missing(database)
 
 
 def refuse_unsound(backup: str) -> None:
     """Raise `StorageFailed` where a file is no sound backup, before a database is made for it."""
-    from beryl_groups.sqlite import restoring  # noqa: PLC0415
-
     restoring.refuse_unsound(backup)
 
 
