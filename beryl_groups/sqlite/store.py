@@ -18,6 +18,7 @@ from beryl_groups.sqlite import errors as sqlite_errors
 from beryl_groups.sqlite.cache import Cache
 from beryl_groups.sqlite.calls import BatchCall, QueuedCall, TransactionCall
 from beryl_groups.sqlite.commits import Writer
+from beryl_groups.sqlite.looks import FileLooks
 from beryl_groups.sqlite.session import WriteSession
 from beryl_groups.sqlite.wal import Wal
 
@@ -46,6 +47,7 @@ class Store:
         self.cache = Cache(self)
         self.find = self.cache.find
         self.find_at_once = self.cache.find_at_once
+        self.looks: FileLooks | None = None
         self._writer = Writer(self, self.cache, Wal(location))
         self._synchronous = synchronous
         # Connections wait here and not in a pool of SQLAlchemy's, from which to borrow one costs
@@ -122,6 +124,16 @@ class Store:
         with self._writer.transaction(call) as connection:
             yield WriteSession(connection, call.touched, self.translated)
 
+    def watching(self) -> FileLooks:
+        self.refuse_if_closed()
+        self.looks = FileLooks(self)
+        return self.looks
+
+    def committed(self) -> None:
+        """Take note that a commit of this handle can be seen."""
+        if self.looks is not None:
+            self.looks.wake()
+
     def backup(
         self,
         path: str | os.PathLike[str],
@@ -155,6 +167,9 @@ class Store:
         # All of it again where it was closed before: that may have been interrupted.
         self._writer.close(self.closed)
         self.cache.disconnect()
+        if self.looks is not None:
+            self.looks.disconnect()
+            self.looks.wake()
         self._close_idle()
         self.location.remove()
 
@@ -168,10 +183,11 @@ class Store:
             except GroupError:
                 stay = 1  # a transaction is open, for whose end it is no use to wait
             patience = self.busy_timeout
-            opening = self.opening
+            opening, looks = self.opening, self.looks
             stack.callback(_release, opening)  # before it is held, for Ctrl-C may come at once
             if not (
                 stack.enter_context(self.cache.paused(patience))
+                and (looks is None or stack.enter_context(looks.paused(patience)))
                 and opening.acquire(timeout=patience)
             ):
                 yield False
@@ -196,7 +212,8 @@ class Store:
         self.opening = threading.RLock()
         self._writer.abandon(self.closed)
         self.cache.abandon()
-        return list(self._connections)
+        seen = self.looks.abandon() if self.looks is not None else []
+        return [*self._connections, *seen]
 
     def connect(self) -> Connection:
         """Open a connection and set it up; the errors are the driver's."""

@@ -36,6 +36,7 @@ def test_the_surface_is_this_and_nothing_more() -> None:
     assert beryl_groups.__all__ == [
         "AlreadyExists",
         "Busy",
+        "Change",
         "Closed",
         "GroupError",
         "Groups",
@@ -45,6 +46,7 @@ def test_the_surface_is_this_and_nothing_more() -> None:
         "StorageFailed",
         "Transaction",
         "WalResetWarning",
+        "Watch",
         "start",
     ]
 

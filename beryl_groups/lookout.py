@@ -1,0 +1,274 @@
+"""The one who looks at the database for all watches of a handle.
+
+One thread does, and it alone: no signal is heard in it, so what it has seen reaches all watches or
+none. It waits for the engine to tell that something may have changed, and hands the difference to
+the last look to each watch, which keeps it until it is taken: merged with what has not been yet.
+"""
+
+from __future__ import annotations
+
+import atexit
+import threading
+import weakref
+from collections import deque
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from beryl_groups.bell import Bell
+from beryl_groups.changes import difference, in_order, merge
+from beryl_groups.clock import monotonic, thread_time
+from beryl_groups.errors import Busy, Closed, GroupError
+from beryl_groups.logs import logger
+from beryl_groups.names import after_prefix
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Hashable, Mapping
+
+    from beryl_groups.changes import Change, Delta, Difference
+    from beryl_groups.engine import Engine, Looks, Range
+
+_SHARE = 20
+"""A look is taken only every so many times as long as looks keep a processor busy."""
+
+_SLACK = 0.1
+"""Seconds of which looks may be taken sooner, where there were none for a while."""
+
+_PATIENCE = 5.0
+"""Seconds to wait for a thread that is to end, and may be in a callback."""
+
+
+@dataclass(frozen=True)
+class Scope:
+    """The names of groups that somebody watches: these, or else all with a prefix."""
+
+    names: frozenset[str] | None
+    prefix: str = ""
+
+    def __contains__(self, name: object) -> bool:
+        if self.names is not None:
+            return name in self.names
+        return isinstance(name, str) and name.startswith(self.prefix)
+
+    def ranges(self) -> set[Range]:
+        """Return the same as the least name of each range and what is above all of it."""
+        if self.names is None:
+            return {(self.prefix, after_prefix(self.prefix))}
+        return {(name, name + "\0") for name in self.names}  # nothing lies between the two
+
+
+class Feed:
+    """What one watch has yet to be told."""
+
+    def __init__(
+        self,
+        scope: Scope,
+        known: Mapping[str, frozenset[str]] | None,
+        interval: float,
+        ring: Callable[[], None],
+    ) -> None:
+        self.scope = scope
+        self.interval = interval
+        self.begun = self.ended = False
+        self.error: Exception | None = None
+        self.thread: threading.Thread | None = None
+        self._known = known
+        self._ring = ring
+        self._lock = threading.RLock()
+        # In one place, for an interrupt may come between any two.
+        self._left: tuple[dict[Hashable, Delta], deque[Change]] = ({}, deque())
+
+    def begin(self, looks: Looks) -> None:
+        """Have the first told be the difference from what is known to what was seen last."""
+        if self._known is not None:
+            first = difference(self._known, looks.held(self.scope))
+            self._left = (first, deque())
+            self._known = None
+        self.begun = True
+        self._ring()
+
+    def put(self, later: Difference) -> None:
+        with self._lock:
+            merge(self._left[0], later, self.scope)
+            if self._left[0]:
+                self._ring()
+
+    def take(self) -> Change | None:
+        """Return the next change, None where there is none for now."""
+        with self._lock:
+            pending, changes = self._left
+            if pending and not changes:
+                changes = deque(in_order(pending.values()))
+                self._left = ({}, changes)
+            return changes.popleft() if changes else None
+
+    def serve(self, thread: threading.Thread) -> None:
+        """Start a thread that takes what is to be told; it is waited for when this ends."""
+        self.thread = thread
+        thread.start()
+
+    def end(self, error: Exception | None = None) -> None:
+        """Have nothing told any more; the error is for who waits for it."""
+        if not self.ended:
+            self.error, self.ended = error, True
+        self._ring()
+
+
+class Lookout:
+    """The thread that looks, for as long as there is a watch to look for."""
+
+    def __init__(self, engine: Engine) -> None:
+        self.engine = engine
+        self._lock = threading.RLock()
+        self._feeds: list[Feed] = []
+        self._summons = Bell()
+        self._looks: Looks | None = None
+        self._thread: threading.Thread | None = None
+        _lookouts.add(self)
+
+    def add(self, feed: Feed) -> None:
+        """Look for one more; its bell rings when the first look for it has been taken."""
+        self.engine.refuse_if_closed()
+        with self._lock:
+            self._feeds.append(feed)
+            try:
+                if self._looks is None:
+                    self._start()
+            except BaseException:
+                self._feeds.remove(feed)
+                raise
+        self._summon()
+
+    def remove(self, *feeds: Feed, wait: bool = True) -> None:
+        """Look for these no longer, and wait for the end of the threads that are needless then."""
+        if self.engine.abandoned:
+            return
+        for feed in feeds:
+            feed.end()
+        with self._lock:
+            self._feeds = [feed for feed in self._feeds if feed not in feeds]
+            last = None if self._feeds else self._thread
+        self._summon()
+        if wait:
+            _join([last, *[feed.thread for feed in feeds]])
+
+    def close(self) -> None:
+        """End all watches."""
+        self.remove(*self._feeds)
+
+    def _start(self) -> None:
+        self._looks = looks = self.engine.watching()
+        self._thread = threading.Thread(
+            target=self._run, args=(looks,), name="beryl_groups-watch", daemon=True
+        )
+        try:
+            self._thread.start()
+        except BaseException:
+            self._end(looks)  # where it was started all the same, it ends at once
+            raise
+
+    def _summon(self) -> None:
+        self._summons.ring()
+        looks = self._looks
+        if looks is not None:
+            looks.wake()
+
+    def _run(self, looks: Looks) -> None:
+        pace = Pace(self.engine.busy_timeout)
+        error: Exception | None = None
+        try:
+            while feeds := self._feeds_or_end(looks):
+                if pace.failing or all(feed.begun for feed in feeds):
+                    if (pause := pace.pause()) > 0:
+                        self._summons.wait(pause)
+                        continue
+                    looks.wait(min(feed.interval for feed in feeds))
+                    feeds = list(self._feeds)
+                pace.look(looks, feeds)
+        except Closed:
+            pass
+        except Exception as caught:  # noqa: BLE001 - each watch is told
+            error = caught
+        finally:
+            self._end(looks, error)
+
+    def _feeds_or_end(self, looks: Looks) -> list[Feed]:
+        with self._lock:
+            if self._looks is looks and not self._feeds:
+                self._end(looks)
+            return list(self._feeds) if self._looks is looks else []
+
+    def _end(self, looks: Looks, error: Exception | None = None) -> None:
+        with self._lock:
+            if self._looks is looks:
+                self._looks = self._thread = None
+                feeds, self._feeds = self._feeds, []
+                for feed in feeds:
+                    feed.end(error)
+            looks.close()
+
+
+class Pace:
+    """When to look, and what to do with what was seen or went wrong."""
+
+    def __init__(self, busy_timeout: float) -> None:
+        self._busy_timeout = busy_timeout
+        self._not_before = 0.0
+        self._failing_since: float | None = None
+        self._logged = False
+
+    @property
+    def failing(self) -> bool:
+        return self._failing_since is not None
+
+    def pause(self) -> float:
+        """Return for how many seconds no look is to be taken yet."""
+        return self._not_before - monotonic()
+
+    def look(self, looks: Looks, feeds: list[Feed]) -> None:
+        begin, used = monotonic(), thread_time()
+        try:
+            seen = looks.look({each for feed in feeds for each in feed.scope.ranges()})
+            for feed in feeds:
+                if feed.begun:
+                    feed.put(seen)
+                else:
+                    feed.begin(looks)
+        except Closed:
+            raise
+        except GroupError as error:
+            if looks.lost:
+                raise
+            self._fail(error, feeds)
+        else:
+            self._failing_since, self._logged = None, False
+        since = max(self._not_before, begin - _SLACK)
+        self._not_before = since + _SHARE * (thread_time() - used)
+
+    def _fail(self, error: GroupError, feeds: list[Feed]) -> None:
+        now = monotonic()
+        self._failing_since = self._failing_since or now
+        if isinstance(error, Busy) and now - self._failing_since < self._busy_timeout:
+            return
+        for feed in feeds:
+            if not feed.begun:
+                feed.end(error)
+        if not self._logged and any(feed.begun for feed in feeds):
+            self._logged = True
+            logger().error("A watch cannot read, and tries again: %s", error, exc_info=error)
+
+
+def _join(threads: list[threading.Thread | None]) -> None:
+    deadline = monotonic() + _PATIENCE
+    for thread in threads:
+        if thread is not None and thread is not threading.current_thread():
+            thread.join(max(deadline - monotonic(), 0))
+
+
+_lookouts: weakref.WeakSet[Lookout] = weakref.WeakSet()
+
+
+@atexit.register
+def _end_all() -> None:
+    """Leave no thread for the end of the interpreter to cut short."""
+    for lookout in list(_lookouts):
+        lookout.close()
