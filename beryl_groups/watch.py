@@ -53,7 +53,9 @@ class Watch(Handle):
             lookout.engine.refuse_if_closed()
             if on_change is not None:
                 serve = partial(self._serve, on_change)
-                self._feed.serve(threading.Thread(target=serve, daemon=True))
+                self._feed.serve(
+                    threading.Thread(target=serve, name="beryl_groups-watch-callback", daemon=True)
+                )
         except BaseException:
             self.stop()
             raise
