@@ -74,7 +74,7 @@ SHARES = 4
 def at_steps(attempt: Callable[[Interrupter], None], apart: int = 1, share: int = SHARES) -> int:
     """Have a call interrupted at one step after the other; it takes the same way each time.
 
-    Where that is not CI's, four of five are left out. A share is each fourth of those that remain.
+    Without ``CI=long`` four of five are left out. A share is each fourth of those that remain.
     """
     apart *= 1 if THOROUGH else 5
     step, interrupted = 1, True
