@@ -1,8 +1,8 @@
 from __future__ import annotations
 
 import gc
-import os
 import itertools
+import os
 import signal
 from typing import TYPE_CHECKING
 
