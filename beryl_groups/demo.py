@@ -16,7 +16,7 @@ import click
 
 from beryl_groups.errors import GroupError
 from beryl_groups.groups import start
-from beryl_groups.sqlite.locating import locate
+from beryl_groups.opening import file_of
 
 if TYPE_CHECKING:
     from beryl_groups.groups import Groups
@@ -32,11 +32,11 @@ def run(database: str | None) -> None:
     """Fill the database, have another process read it, and tell how to look into it."""
     wanted = time_zone_groups()
     database = _free_name() if database is None else database
-    file = _file(database)
+    file = file_of(database)
     program = _this_program()
     with start(database) as groups:
         fill(groups, wanted)
-    shown = click.format_filename(file)
+    shown = click.format_filename(file if "://" in database else database)
     zones = len(set().union(*wanted.values()))
     click.echo(
         f"Process {os.getpid()} put {zones} time zones into {len(wanted)} groups in one "
@@ -92,15 +92,6 @@ def _free_name() -> str:
         ["groups-demo.db"], (f"groups-demo-{number}.db" for number in itertools.count(2))
     )
     return next(name for name in names if not os.path.lexists(name))
-
-
-def _file(database: str) -> str:
-    """Return the file that another process can open."""
-    location = locate(database)
-    if location.in_memory:
-        location.remove()
-        raise GroupError("A database in memory ends with its process: name a file for the demo.")
-    return location.path if "://" in database else database
 
 
 def _run_again(program: list[str], database: str) -> None:

@@ -2,7 +2,7 @@
 
 An *operation* is a function of `operations` or `figures`: it names what is to be read or written,
 and its arguments have been checked. How it is done is for the engine to say, which may run the
-function itself on a connection of its own or do what it stands for in another way.
+function itself on a `Connection` of its own or do what it stands for in another way.
 """
 
 from __future__ import annotations
@@ -11,8 +11,10 @@ from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar, TypeVarTuple
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Callable, Container, Iterable, Sequence, Set
+    from collections.abc import Callable, Container, Iterable, Iterator, Sequence, Set
     from contextlib import AbstractContextManager
+
+    from sqlalchemy.sql.expression import Executable
 
     from beryl_groups.calls import Call
     from beryl_groups.changes import Difference
@@ -28,6 +30,31 @@ Range = tuple[str, str | None]
 
 CLOSED = "The handle has been closed: open it again with start()."
 """Why a call that comes after ``close()`` is refused."""
+
+
+class Connection(Protocol):
+    """Where an operation runs its statements; values come in the order in which they stand there.
+
+    It commits nothing, and what it raises is for its engine to translate.
+    """
+
+    def rows(self, statement: Executable, *values: object) -> list[tuple[Any, ...]]:
+        """Return all rows, read at once."""
+
+    def stream(self, statement: Executable, *values: object) -> Iterator[tuple[Any, ...]]:
+        """Give one row after the other, however many there are."""
+
+    def count(self, statement: Executable, *values: object) -> int:
+        """Return how many rows a statement has written."""
+
+    def run_many(self, statement: Executable, rows: Sequence[tuple[object, ...]]) -> None:
+        """Run a statement that writes once for the values of each row."""
+
+    def texts(self, names: list[Any]) -> list[str]:
+        """Return what was read, or raise where damage has made something else of a text."""
+
+    def moment(self) -> AbstractContextManager[None]:
+        """Have all that is read in the block be as of one moment."""
 
 
 class Session(Protocol):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import groupby
 from operator import itemgetter
@@ -12,52 +11,48 @@ from sqlalchemy import bindparam, desc, func, select
 
 from beryl_groups import operations
 from beryl_groups.names import after_prefix, check_bound
-from beryl_groups.statements import sql
 from beryl_groups.tables import group_topics, groups
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
-    from beryl_groups.sqlite.connections import Connection
-
-_ABOVE_ALL_TEXT = b""  # SQLite orders every blob after every text
+    from beryl_groups.engine import Connection
 
 # An orphaned row is in no group, so it does not count.
 _memberships = group_topics.join(groups, group_topics.c.group_id == groups.c.id)
 _number_of_topics = (
     select(func.count()).where(group_topics.c.group_id == groups.c.id).scalar_subquery()
 )
-_NUMBERS_OF_TOPICS = sql(
+_NUMBERS_OF_TOPICS = (
     select(groups.c.name, _number_of_topics)
     .where(groups.c.name.between(bindparam("first"), bindparam("last")))
     .order_by(groups.c.name)
 )
-_LARGEST_GROUPS = sql(
+_LARGEST_GROUPS = (
     select(groups.c.name, _number_of_topics.label("number"))
     .order_by(desc("number"), groups.c.name)
     .limit(bindparam("limit"))
     .offset(bindparam("offset"))
 )
-_MEMBERSHIPS = sql(select(func.count()).select_from(_memberships))
-_TOPICS_OF_ALL = sql(
-    select(func.count()).select_from(
-        select(group_topics.c.topic).select_from(_memberships).distinct().subquery()
-    )
+_MEMBERSHIPS = select(func.count()).select_from(_memberships)
+_TOPICS_OF_ALL = select(func.count()).select_from(
+    select(group_topics.c.topic).select_from(_memberships).distinct().subquery()
 )
-_EVERYTHING = sql(
+_EVERYTHING = (
     select(groups.c.name, group_topics.c.topic)
     .select_from(groups.outerjoin(group_topics, group_topics.c.group_id == groups.c.id))
     .order_by(groups.c.name, group_topics.c.topic)
 )
-_LIST_TOPICS = sql(
+_LIST_TOPICS = (
     select(group_topics.c.topic)
     .distinct()
     .select_from(_memberships)
-    .where(group_topics.c.topic >= bindparam("lowest"), group_topics.c.topic < bindparam("end"))
+    .where(group_topics.c.topic >= bindparam("lowest"))
     .order_by(group_topics.c.topic)
     .limit(bindparam("limit"))
     .offset(bindparam("offset"))
 )
+_LIST_TOPICS_BEFORE = _LIST_TOPICS.where(group_topics.c.topic < bindparam("end"))
 
 
 @dataclass(frozen=True)
@@ -72,35 +67,33 @@ class Figures:
 
 def figures(connection: Connection, largest: int) -> Figures:
     """Count, as of one moment; a topic that is in several groups is one topic."""
-    with _moment(connection):
+    with connection.moment():
         groups = operations.count(connection)
-        (memberships,) = connection.execute(_MEMBERSHIPS).fetchone()
-        (topics,) = connection.execute(_TOPICS_OF_ALL).fetchone()
-        rows = connection.execute(_LARGEST_GROUPS, (largest, 0)).fetchall()
-        operations.texts([name for name, _ in rows])
+        ((memberships,),) = connection.rows(_MEMBERSHIPS)
+        ((topics,),) = connection.rows(_TOPICS_OF_ALL)
+        rows = connection.rows(_LARGEST_GROUPS, largest, 0)
+        connection.texts([name for name, _ in rows])
     return Figures(groups, topics, memberships, rows)
 
 
 def numbers_of_topics(connection: Connection, first: str, last: str) -> list[tuple[str, int]]:
     """Return the groups from one name to another, each with the number of its topics."""
-    rows = connection.execute(_NUMBERS_OF_TOPICS, (first, last)).fetchall()
-    operations.texts([name for name, _ in rows])
+    rows = connection.rows(_NUMBERS_OF_TOPICS, first, last)
+    connection.texts([name for name, _ in rows])
     return rows
 
 
 def for_each_group(connection: Connection, handle: Callable[[str, list[str], int], None]) -> None:
     """Call ``handle(group, topics, number of groups)`` for all there is, as of one moment.
 
-    Groups and topics come in code point order, and no more than one group is held in memory. The
-    moment is kept by a read transaction: it holds up no writer, and only keeps what is written
-    meanwhile in the WAL.
+    Groups and topics come in code point order, and no more than one group is held in memory.
     """
-    with _moment(connection):
+    with connection.moment():
         number = operations.count(connection)
-        rows = connection.execute(_EVERYTHING)
+        rows = connection.stream(_EVERYTHING)
         for name, group in groupby(rows, itemgetter(0)):
             topics = [topic for _, topic in group if topic is not None]
-            operations.texts([name, *topics])
+            connection.texts([name, *topics])
             handle(name, topics, number)
 
 
@@ -108,15 +101,8 @@ def list_topics(connection: Connection, prefix: str, limit: int) -> list[str]:
     """Return the topics of all groups that start with the prefix, in code point order."""
     lowest = check_bound(prefix)
     end = after_prefix(lowest)
-    bounds = (lowest, _ABOVE_ALL_TEXT if end is None else end, limit, 0)
-    rows = connection.execute(_LIST_TOPICS, bounds).fetchall()
-    return operations.texts([topic for (topic,) in rows])
-
-
-@contextmanager
-def _moment(connection: Connection) -> Iterator[None]:
-    connection.execute("BEGIN")
-    try:
-        yield
-    finally:
-        connection.execute("ROLLBACK")
+    if end is None:
+        rows = connection.rows(_LIST_TOPICS, lowest, limit, 0)
+    else:
+        rows = connection.rows(_LIST_TOPICS_BEFORE, lowest, end, limit, 0)
+    return connection.texts([topic for (topic,) in rows])

@@ -40,6 +40,11 @@ def is_missing(database: str) -> bool:
     return files.is_missing(database)
 
 
+def file_of(database: str) -> str:
+    """Return the path of the file that another process can open, or raise `GroupError`."""
+    return files.file_of(database)
+
+
 def refuse_unsound(backup: str) -> None:
     """Raise `StorageFailed` where a file is no sound backup, before a database is made for it."""
     restoring.refuse_unsound(backup)

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import gc
 import itertools
+import os
 import signal
 from typing import TYPE_CHECKING
 
@@ -11,7 +12,7 @@ import beryl_groups
 from beryl_groups.sqlite import connections
 from tests.aio import loops
 from tests.contract.copies import made
-from tests.processes import PATIENCE, THOROUGH
+from tests.processes import PATIENCE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -27,7 +28,9 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 
 
 # These take minutes, or pack: they are for CI, and for whoever names them.
-collect_ignore = [] if THOROUGH else ["benchmarks", "coherence/test_runs.py", "freezing", "torture"]
+collect_ignore = ["benchmarks", "coherence/test_runs.py", "freezing", "torture"]
+if "CI" in os.environ:
+    collect_ignore = []
 
 
 def pytest_terminal_summary(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import inspect
 from concurrent.futures import FIRST_COMPLETED, CancelledError, Future, wait
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from beryl_groups.broadcast import check_callback
@@ -90,7 +91,9 @@ def _outcome(running: Coroutine[Any, Any, T], loop: asyncio.AbstractEventLoop, e
             raise LoopEnded("The event loop stopped before the async callback was done.")
         return future.result()
     except BaseException:
-        future.cancel()
+        with suppress(RuntimeError):  # the loop is closed
+            # On the loop: from here the future could meet the end of it, and would log that.
+            loop.call_soon_threadsafe(future.cancel)
         if inspect.getcoroutinestate(running) == inspect.CORO_CREATED and not loop.is_running():
             running.close()  # which nobody else will
         raise

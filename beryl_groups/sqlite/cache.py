@@ -33,6 +33,7 @@ from beryl_groups import sqlite
 from beryl_groups.engine import MISSING
 from beryl_groups.errors import GroupError
 from beryl_groups.sqlite import connections
+from beryl_groups.sqlite.locks import held, release
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator
@@ -105,10 +106,7 @@ class Cache:
             # In here: Ctrl-C may come as soon as it is held.
             return self.find(kind, arguments) if lock.acquire(blocking=False) else MISSING
         finally:
-            try:  # noqa: SIM105 - to call suppress() is a moment for Ctrl-C
-                lock.release()
-            except RuntimeError:
-                pass  # another thread holds it
+            release(lock)
 
     def version(self) -> int | None:
         """Return what an answer that is read after this can be kept with, None if it cannot."""
@@ -196,17 +194,10 @@ class Cache:
     @contextmanager
     def paused(self, seconds: float) -> Iterator[bool]:
         """Answer nothing inside the block, with no connection open; False if it takes too long."""
-        lock = self._lock  # a forked child makes a new one meanwhile
-        try:
-            held = lock.acquire(timeout=seconds)
-            if held:
+        with held(self._lock, seconds) as in_time:
+            if in_time:
                 self.disconnect()
-            yield held
-        finally:
-            try:  # noqa: SIM105 - to call suppress() is a moment for Ctrl-C
-                lock.release()
-            except RuntimeError:
-                pass  # another thread holds it
+            yield in_time
 
     def _look(self) -> int | None:
         """Return the version as of now; any other call's commit before now shows in it."""

@@ -5,8 +5,8 @@ from __future__ import annotations
 from threading import get_ident
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from beryl_groups import operations
 from beryl_groups.calls import Call
+from beryl_groups.sqlite.touched import touched_by
 
 if TYPE_CHECKING:
     import threading
@@ -32,7 +32,7 @@ class QueuedCall(Call[T]):
 
     def touches(self) -> Iterable[Touched]:
         """Return which answers it may have changed."""
-        return () if self.work is None else operations.touched(self.work, self.arguments)
+        return () if self.work is None else touched_by(self.work, self.arguments)
 
     def signal(self) -> None:
         if self.wake is not None and self.wake.locked():
@@ -63,7 +63,7 @@ class BatchCall(QueuedCall[None]):
             answer
             for call in self._calls
             if call.work is not None
-            for answer in operations.touched(call.work, call.arguments)
+            for answer in touched_by(call.work, call.arguments)
         }
 
     def _attempt_each(self, connection: Connection) -> None:

@@ -11,6 +11,7 @@ from weakref import WeakValueDictionary
 
 from beryl_groups.clock import monotonic
 from beryl_groups.sqlite import Error, Errors, driver, sidecars
+from beryl_groups.sqlite.core import CoreConnection
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -46,8 +47,8 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_renew_gate)
 
 
-class Connection(driver.Connection):
-    """A connection of this package; in autocommit until it says BEGIN itself.
+class Connection(CoreConnection):
+    """A connection of this package.
 
     Those to one file are closed one after the other: of two that close at the same moment each
     takes the other for one that stays, and leaves the sidecar files to it.

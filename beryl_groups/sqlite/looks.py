@@ -18,15 +18,16 @@ from __future__ import annotations
 
 import os
 import threading
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from itertools import groupby
 from operator import itemgetter
 from typing import TYPE_CHECKING, Protocol
 
-from beryl_groups import operations, sqlite
+from beryl_groups import sqlite
 from beryl_groups.bell import Bell
 from beryl_groups.changes import Delta, Difference, came, went
 from beryl_groups.sqlite import connections
+from beryl_groups.sqlite.locks import held
 
 if TYPE_CHECKING:
     from collections.abc import Container, Iterable, Iterator, Set
@@ -173,16 +174,10 @@ class FileLooks:
     @contextmanager
     def paused(self, seconds: float) -> Iterator[bool]:
         """Look at nothing inside the block, with no connection open; False if it takes too long."""
-        lock = self._lock  # a forked child makes a new one meanwhile
-        held = False
-        try:
-            held = lock.acquire(timeout=seconds)
-            if held:
+        with held(self._lock, seconds) as in_time:
+            if in_time:
                 self.disconnect()
-            yield held
-        finally:
-            with suppress(RuntimeError):  # another thread holds it
-                lock.release()
+            yield in_time
 
     def abandon(self) -> list[object]:
         """Give up what is open without touching it, and return it."""
@@ -264,7 +259,10 @@ def _see(connection: Connection) -> Difference:
     before = {again.get(id_, id_): name for id_, (name, _) in went_or_was.items()}
     after = {id_: name for id_, (name, _) in came_or_is.items()}
     return Difference(
-        _deltas(connection, before, after, _by_group(added), _by_group(removed)), again
+        _deltas(
+            connection, before, after, _by_group(connection, added), _by_group(connection, removed)
+        ),
+        again,
     )
 
 
@@ -298,12 +296,12 @@ def _deltas(
 
 def _groups(connection: Connection, statement: str) -> dict[int, Group]:
     rows = connection.execute(statement).fetchall()
-    operations.texts([name for _, name, _ in rows])
+    connection.texts([name for _, name, _ in rows])
     return {id_: (name, created_at) for id_, name, created_at in rows}
 
 
-def _by_group(rows: list[tuple[int, str]]) -> dict[int, frozenset[str]]:
-    operations.texts([topic for _, topic in rows])
+def _by_group(connection: Connection, rows: list[tuple[int, str]]) -> dict[int, frozenset[str]]:
+    connection.texts([topic for _, topic in rows])
     return {
         id_: frozenset([topic for _, topic in group]) for id_, group in groupby(rows, itemgetter(0))
     }

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, TypeVar, TypeVarTuple
 
-from beryl_groups import operations, sqlite
+from beryl_groups import sqlite
+from beryl_groups.sqlite.touched import EVERYTHING, touched_by
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -39,7 +40,7 @@ class WriteSession:
 
     def write(self, operation: Callable[[Connection, *Given], T], *given: *Given) -> T:
         # Before the write: an interrupt after it must not leave an answer that it changed.
-        self._touched += operations.touched(operation, given)
+        self._touched += touched_by(operation, given)
         if len(self._touched) > _MANY:
-            self._touched[:] = operations.EVERYTHING
+            self._touched[:] = EVERYTHING
         return self.read(operation, *given)

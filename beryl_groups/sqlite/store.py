@@ -6,7 +6,7 @@ import threading
 import time
 import weakref
 from collections import deque
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any, TypeVar, TypeVarTuple, cast
 
 from beryl_groups import sqlite
@@ -18,6 +18,7 @@ from beryl_groups.sqlite import errors as sqlite_errors
 from beryl_groups.sqlite.cache import Cache
 from beryl_groups.sqlite.calls import BatchCall, QueuedCall, TransactionCall
 from beryl_groups.sqlite.commits import Writer
+from beryl_groups.sqlite.locks import held
 from beryl_groups.sqlite.looks import FileLooks
 from beryl_groups.sqlite.session import WriteSession
 from beryl_groups.sqlite.wal import Wal
@@ -183,12 +184,11 @@ class Store:
             except GroupError:
                 stay = 1  # a transaction is open, for whose end it is no use to wait
             patience = self.busy_timeout
-            opening, looks = self.opening, self.looks
-            stack.callback(_release, opening)  # before it is held, for Ctrl-C may come at once
+            looks = self.looks
             if not (
                 stack.enter_context(self.cache.paused(patience))
                 and (looks is None or stack.enter_context(looks.paused(patience)))
-                and opening.acquire(timeout=patience)
+                and stack.enter_context(held(self.opening, patience))
             ):
                 yield False
                 return
@@ -288,8 +288,3 @@ class Store:
             except IndexError:  # another thread had it
                 return
             self.close_connection(connection)
-
-
-def _release(lock: threading.RLock) -> None:
-    with suppress(RuntimeError):  # another thread holds it
-        lock.release()

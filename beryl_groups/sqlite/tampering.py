@@ -16,6 +16,7 @@ from sqlalchemy.schema import CreateTable
 from beryl_groups import revisions, statements
 from beryl_groups.errors import StartFailed
 from beryl_groups.sqlite import connections
+from beryl_groups.sqlite.core import SQL
 from beryl_groups.tables import metadata
 
 if TYPE_CHECKING:
@@ -51,14 +52,17 @@ _SEARCH = f"""
 """  # noqa: S608
 _ANY_TRIGGER = "SELECT 1 FROM sqlite_schema WHERE sql LIKE '%trigger%'"
 
-_WRITES = (
-    statements.CREATE,
-    statements.RENAME,
-    statements.DELETE,
-    statements.ADD,
-    statements.ADD_TO_NAME,
-    statements.REMOVE,
-)
+_WRITES = [
+    SQL[write]
+    for write in (
+        statements.CREATE,
+        statements.RENAME,
+        statements.DELETE,
+        statements.ADD,
+        statements.ADD_TO_NAME,
+        statements.REMOVE,
+    )
+]
 _WRITES_OF_A_REVISION = (
     "INSERT INTO {} VALUES (?)",
     "UPDATE {} SET version_num = ?",

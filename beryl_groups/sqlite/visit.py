@@ -89,6 +89,10 @@ def is_missing(database: str) -> bool:
     return not os.path.lexists(_file(database).path)
 
 
+def file_of(database: str) -> str:
+    return _file(database).path
+
+
 def visit(database: str, busy_timeout: float) -> FileVisit:
     """Open a file to look at it, or raise `StartFailed`."""
     location = _file(database)

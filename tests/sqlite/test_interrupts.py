@@ -15,7 +15,7 @@ import pytest
 import beryl_groups
 from beryl_groups import Closed
 from beryl_groups.sqlite.files import create_for_owner
-from tests.contract.interrupter import Interrupter, at_steps
+from tests.contract.interrupter import SHARES, Interrupter, at_steps
 from tests.contract.test_interrupts import add_two, in_process, make_group, whole
 from tests.processes import PATIENCE, in_thread, open_files, wait_until
 from tests.sqlite.store import store
@@ -97,7 +97,7 @@ def test_a_backup_interrupted_at_any_step_leaves_a_whole_copy_or_none(path: Path
     in_process(interrupt_backups, path)
 
 
-def interrupt_restores(path: Path) -> int:
+def interrupt_restores(path: Path, share: int) -> int:
     def attempt(interrupter: Interrupter) -> None:
         with beryl_groups.start(path, synchronous="normal") as groups:
             groups.create("before", exist_ok=True)
@@ -114,13 +114,14 @@ def interrupt_restores(path: Path) -> int:
     make_group(str(path))
     with beryl_groups.start(path) as groups:
         groups.backup(backup)
-    return at_steps(attempt, apart=7)
+    return at_steps(attempt, 7, share)
 
 
 @pytest.mark.slow
-def test_a_restore_interrupted_at_any_step_has_happened_or_not(path: Path) -> None:
+@pytest.mark.parametrize("share", range(SHARES))
+def test_a_restore_interrupted_at_any_step_has_happened_or_not(path: Path, share: int) -> None:
     """After a restore that Ctrl-C ends the next calls work, and nothing is left beside the file."""
-    in_process(interrupt_restores, path)
+    in_process(interrupt_restores, path, share)
 
 
 def interrupt_an_opening(path: Path) -> int:
@@ -141,7 +142,7 @@ def test_a_file_that_was_being_opened_is_closed(path: Path) -> None:
     in_process(interrupt_an_opening, path)
 
 
-def interrupt_starts_and_closes(path: Path) -> int:
+def interrupt_starts_and_closes(path: Path, share: int) -> int:
     def attempt(interrupter: Interrupter) -> None:
         handles: list[Groups] = []
 
@@ -158,13 +159,16 @@ def interrupt_starts_and_closes(path: Path) -> int:
         assert not still_open(path)
 
     make_group(str(path))
-    steps = at_steps(attempt, apart=3)
+    steps = at_steps(attempt, 3, share)
     with beryl_groups.start(path) as groups:
         assert groups.check() == []
     return steps
 
 
 @pytest.mark.slow
-def test_a_start_or_close_interrupted_at_any_step_leaves_nothing_open(path: Path) -> None:
+@pytest.mark.parametrize("share", range(SHARES))
+def test_a_start_or_close_interrupted_at_any_step_leaves_nothing_open(
+    path: Path, share: int
+) -> None:
     """A start that Ctrl-C ends leaves no descriptor; nor does a close that is called again."""
-    in_process(interrupt_starts_and_closes, path)
+    in_process(interrupt_starts_and_closes, path, share)

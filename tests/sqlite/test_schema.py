@@ -11,6 +11,7 @@ import pytest
 
 import beryl_groups
 from beryl_groups import sqlite, statements
+from beryl_groups.sqlite.core import SQL
 from tests.processes import PATIENCE, shell
 from tests.sqlite.opening import run_sql
 
@@ -136,7 +137,7 @@ def plan(path: Path, query: str) -> str:
 
 def test_an_index_serves_groups_of(made: Path) -> None:
     """To find the groups of a topic, SQLite goes to the topic and reads no table whole."""
-    how = plan(made, statements.GROUPS_OF)
+    how = plan(made, SQL[statements.GROUPS_OF])
     assert "SEARCH group_topics USING COVERING INDEX group_topics_by_topic (topic=?)" in how
     assert "SEARCH groups USING INTEGER PRIMARY KEY" in how
     assert "SCAN" not in how
@@ -144,7 +145,7 @@ def test_an_index_serves_groups_of(made: Path) -> None:
 
 def test_an_index_serves_topics(made: Path) -> None:
     """The topics of a group are found by its name, and lie in order."""
-    how = plan(made, statements.TOPICS)
+    how = plan(made, SQL[statements.TOPICS])
     assert "SEARCH groups USING COVERING INDEX" in how
     assert "SEARCH group_topics USING PRIMARY KEY (group_id=?)" in how
     assert "SCAN" not in how
@@ -153,7 +154,7 @@ def test_an_index_serves_topics(made: Path) -> None:
 
 def test_an_index_serves_pages_of_groups(made: Path) -> None:
     """A page of names is read from where it begins, and in order."""
-    how = plan(made, statements.LIST_GROUPS)
+    how = plan(made, SQL[statements.LIST_GROUPS_BEFORE])
     assert "SEARCH groups USING COVERING INDEX" in how
     assert "(name>? AND name<?)" in how
     assert "TEMP B-TREE" not in how

@@ -77,7 +77,7 @@ def splits_bulk_adds() -> None:
             _commit_and_go_on(connection)
         sound(connection, name, listed[half:])
 
-    operations.add = add
+    operations.add = add  # type: ignore[assignment]
 
 
 def swallows_errors() -> None:

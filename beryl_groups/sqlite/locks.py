@@ -1,0 +1,27 @@
+"""Locks that Ctrl-C does not leak, wherever it comes."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import threading
+    from collections.abc import Iterator
+
+
+@contextmanager
+def held(lock: threading.RLock, seconds: float) -> Iterator[bool]:
+    """Hold a lock for the length of the block, and give whether it could be had in time."""
+    try:
+        yield lock.acquire(timeout=seconds)  # in here: an interrupt may come once it is held
+    finally:
+        release(lock)
+
+
+def release(lock: threading.RLock) -> None:
+    """Release a lock that this thread may or may not hold."""
+    try:  # noqa: SIM105 - to call suppress() is a moment for Ctrl-C
+        lock.release()
+    except RuntimeError:
+        pass  # another thread holds it
