@@ -10,22 +10,17 @@ from __future__ import annotations
 import atexit
 import threading
 import weakref
-from collections import deque
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from beryl_groups.bell import Bell
-from beryl_groups.changes import difference, in_order, merge
 from beryl_groups.clock import monotonic, thread_time
 from beryl_groups.errors import Busy, Closed, GroupError
 from beryl_groups.logs import logger
-from beryl_groups.names import after_prefix
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Hashable, Mapping
-
-    from beryl_groups.changes import Change, Delta, Difference
-    from beryl_groups.engine import Engine, Looks, Range
+    from beryl_groups.changes import Change
+    from beryl_groups.engine import Engine, Looks
+    from beryl_groups.feed import Feed
 
 _SHARE = 20
 """A look is taken only every so many times as long as looks keep a processor busy."""
@@ -33,84 +28,8 @@ _SHARE = 20
 _SLACK = 0.1
 """Seconds of which looks may be taken sooner, where there were none for a while."""
 
-_PATIENCE = 5.0
+PATIENCE = 5.0
 """Seconds to wait for a thread that is to end, and may be in a callback."""
-
-
-@dataclass(frozen=True)
-class Scope:
-    """The names of groups that somebody watches: these, or else all with a prefix."""
-
-    names: frozenset[str] | None
-    prefix: str = ""
-
-    def __contains__(self, name: object) -> bool:
-        if self.names is not None:
-            return name in self.names
-        return isinstance(name, str) and name.startswith(self.prefix)
-
-    def ranges(self) -> set[Range]:
-        """Return the same as the least name of each range and what is above all of it."""
-        if self.names is None:
-            return {(self.prefix, after_prefix(self.prefix))}
-        return {(name, name + "\0") for name in self.names}  # nothing lies between the two
-
-
-class Feed:
-    """What one watch has yet to be told."""
-
-    def __init__(
-        self,
-        scope: Scope,
-        known: Mapping[str, frozenset[str]] | None,
-        interval: float,
-        ring: Callable[[], None],
-    ) -> None:
-        self.scope = scope
-        self.interval = interval
-        self.begun = self.ended = False
-        self.error: Exception | None = None
-        self.thread: threading.Thread | None = None
-        self._known = known
-        self._ring = ring
-        self._lock = threading.RLock()
-        # In one place, for an interrupt may come between any two.
-        self._left: tuple[dict[Hashable, Delta], deque[Change]] = ({}, deque())
-
-    def begin(self, looks: Looks) -> None:
-        """Have the first told be the difference from what is known to what was seen last."""
-        if self._known is not None:
-            first = difference(self._known, looks.held(self.scope))
-            self._left = (first, deque())
-            self._known = None
-        self.begun = True
-        self._ring()
-
-    def put(self, later: Difference) -> None:
-        with self._lock:
-            merge(self._left[0], later, self.scope)
-            if self._left[0]:
-                self._ring()
-
-    def take(self) -> Change | None:
-        """Return the next change, None where there is none for now."""
-        with self._lock:
-            pending, changes = self._left
-            if pending and not changes:
-                changes = deque(in_order(pending.values()))
-                self._left = ({}, changes)
-            return changes.popleft() if changes else None
-
-    def serve(self, thread: threading.Thread) -> None:
-        """Start a thread that takes what is to be told; it is waited for when this ends."""
-        self.thread = thread
-        thread.start()
-
-    def end(self, error: Exception | None = None) -> None:
-        """Have nothing told any more; the error is for who waits for it."""
-        if not self.ended:
-            self.error, self.ended = error, True
-        self._ring()
 
 
 class Lookout:
@@ -138,6 +57,12 @@ class Lookout:
                 raise
         self._summon()
 
+    def take(self, feed: Feed) -> Change | None:
+        """Do what ``feed.take`` does, but in a process that was forked, where nobody feeds it."""
+        if self.engine.abandoned:
+            self.engine.refuse_if_closed()
+        return feed.take()
+
     def remove(self, *feeds: Feed, wait: bool = True) -> None:
         """Look for these no longer, and wait for the end of the threads that are needless then."""
         if self.engine.abandoned:
@@ -151,9 +76,9 @@ class Lookout:
         if wait:
             _join([last, *[feed.thread for feed in feeds]])
 
-    def close(self) -> None:
+    def close(self, *, wait: bool = True) -> None:
         """End all watches."""
-        self.remove(*self._feeds)
+        self.remove(*self._feeds, wait=wait)
 
     def _start(self) -> None:
         self._looks = looks = self.engine.watching()
@@ -193,6 +118,7 @@ class Lookout:
 
     def _feeds_or_end(self, looks: Looks) -> list[Feed]:
         with self._lock:
+            self._feeds = [feed for feed in self._feeds if not feed.forsaken()]
             if self._looks is looks and not self._feeds:
                 self._end(looks)
             return list(self._feeds) if self._looks is looks else []
@@ -258,7 +184,7 @@ class Pace:
 
 
 def _join(threads: list[threading.Thread | None]) -> None:
-    deadline = monotonic() + _PATIENCE
+    deadline = monotonic() + PATIENCE
     for thread in threads:
         if thread is not None and thread is not threading.current_thread():
             thread.join(max(deadline - monotonic(), 0))

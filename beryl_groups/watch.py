@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Self
 from beryl_groups.bell import Bell
 from beryl_groups.broadcast import refuse_awaitable
 from beryl_groups.failures import FailuresOfWatch
+from beryl_groups.feed import Feed, Over, Scope
 from beryl_groups.handle import Handle
 from beryl_groups.logs import logger
-from beryl_groups.lookout import Feed, Scope
 from beryl_groups.names import check_bound, check_name, check_names, shown
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ class Watch(Handle):
     def __init__(
         self,
         lookout: Lookout,
-        feed: Callable[[Callable[[], None]], Feed],
+        feed: partial[Feed],
         on_change: Callable[[Change], object] | None,
     ) -> None:
         self._bell = Bell()
@@ -77,37 +77,29 @@ class Watch(Handle):
     def __next__(self) -> Change:
         if self._on_change is not None:
             raise TypeError(f"This watch tells all to its callback {shown(self._on_change)}.")
-        change = self._next()
-        if change is None:
-            raise StopIteration
-        return change
+        try:
+            return self._next()
+        except Over:
+            raise StopIteration from None
 
-    def _next(self) -> Change | None:
-        """Wait for the next change, and return None where no more will come."""
-        feed, engine = self._feed, self._lookout.engine
-        while True:
-            if engine.abandoned:
-                engine.refuse_if_closed()
-            stopped = feed.ended and feed.error is None
-            if not stopped and (change := feed.take()) is not None:
-                return change
-            if feed.ended:
-                self._bell.ring()  # for the next one who waits here
-                if feed.error is not None:
-                    raise feed.error
-                return None
+    def _next(self) -> Change:
+        while (change := self._lookout.take(self._feed)) is None:
             self._bell.wait(_SECONDS_OF_A_WAIT)
+        return change
 
     def _serve(self, on_change: Callable[[Change], object]) -> None:
         try:
-            while (change := self._next()) is not None:
+            while True:
+                change: Change | None = self._next()
                 with FailuresOfWatch() as failures:
-                    while change is not None and not self._feed.ended:
+                    while change is not None:
                         try:
                             refuse_awaitable(on_change(change))
                         except Exception as error:  # noqa: BLE001 - it is logged
                             failures.note(error, change.group, iter(()))
-                        change = self._feed.take()
+                        change = self._lookout.take(self._feed)
+        except Over:
+            pass
         except Exception as error:  # noqa: BLE001 - it is logged
             logger().error("A watch has ended: %s", error, exc_info=error)
         finally:
@@ -139,7 +131,7 @@ def check_watch(
     prefix: str,
     known: Mapping[str, Iterable[str]] | None,
     interval: float,
-) -> Callable[[Callable[[], None]], Feed]:
+) -> partial[Feed]:
     """Return what gives the feed of such a watch, or raise for what it cannot be."""
     if on_change is not None and not callable(on_change):
         raise TypeError(f"on_change is a callable (change), not {shown(on_change)}.")

@@ -10,8 +10,6 @@ Invariants:
   transaction. A commit between the two is seen, and its version only seems to be new. The other
   way round its version would be taken for that of what was read before it.
 - What was seen changes in the transaction that compared it: a look that fails has seen nothing.
-- A group is told apart by its id, which is never given twice. A restored group has another one,
-  but the name and the moment of creation of what was there before: it is the same group.
 """
 
 from __future__ import annotations
@@ -19,75 +17,21 @@ from __future__ import annotations
 import os
 import threading
 from contextlib import contextmanager
-from itertools import groupby
-from operator import itemgetter
 from typing import TYPE_CHECKING, Protocol
 
 from beryl_groups import sqlite
 from beryl_groups.bell import Bell
-from beryl_groups.changes import Delta, Difference, came, went
-from beryl_groups.sqlite import connections
+from beryl_groups.changes import Difference
+from beryl_groups.sqlite import connections, seen
 from beryl_groups.sqlite.locks import held
 
 if TYPE_CHECKING:
-    from collections.abc import Container, Iterable, Iterator, Set
+    from collections.abc import Container, Iterator, Set
 
     from beryl_groups.engine import Range
     from beryl_groups.sqlite.connections import Connection
     from beryl_groups.sqlite.location import Location
 
-    Group = tuple[str, str]  # its name, and when it was created
-
-_TABLES = """
-    CREATE TABLE seen.ranges (lowest TEXT, above, PRIMARY KEY (lowest, above)) WITHOUT ROWID;
-    CREATE TABLE seen.groups (id INTEGER PRIMARY KEY, name TEXT, created_at TEXT);
-    CREATE TABLE seen.topics (group_id INTEGER, topic TEXT, PRIMARY KEY (group_id, topic))
-        WITHOUT ROWID;
-"""
-_ABOVE_ALL_TEXT = b""  # SQLite orders every blob after every text
-
-_NEW_IN_RANGE = """
-    FROM main.groups WHERE name >= ? AND name < ? AND id NOT IN (SELECT id FROM seen.groups)
-    AND NOT EXISTS (SELECT 1 FROM seen.ranges WHERE name >= lowest AND name < above)
-"""
-_TOPICS_OF_NEW = "SELECT group_id, topic FROM main.group_topics WHERE group_id IN (SELECT id "
-_BEGIN_RANGE = (
-    "INSERT INTO seen.topics " + _TOPICS_OF_NEW + _NEW_IN_RANGE + ")",
-    "INSERT INTO seen.groups SELECT id, name, created_at " + _NEW_IN_RANGE,
-    "INSERT INTO seen.ranges VALUES (?, ?)",
-)
-_END_RANGE = "DELETE FROM seen.ranges WHERE lowest = ? AND above = ?"
-_FORGET_WHAT_IS_IN_NONE = (
-    """DELETE FROM seen.groups
-    WHERE NOT EXISTS (SELECT 1 FROM seen.ranges WHERE name >= lowest AND name < above)""",
-    "DELETE FROM seen.topics WHERE group_id NOT IN (SELECT id FROM seen.groups)",
-)
-
-# As SQLite walks through both sides in the order of their keys, it need not keep either.
-_FOUND_TOPICS = """
-    SELECT group_id, topic FROM main.group_topics
-    WHERE group_id IN (SELECT id FROM seen.groups)
-"""
-_SEEN_TOPICS = "SELECT group_id, topic FROM seen.topics"
-_ADDED = f"{_FOUND_TOPICS} EXCEPT {_SEEN_TOPICS} ORDER BY 1, 2"
-_REMOVED = f"{_SEEN_TOPICS} EXCEPT {_FOUND_TOPICS} ORDER BY 1, 2"
-_FOUND_GROUPS = """
-    SELECT DISTINCT id, name, created_at
-    FROM seen.ranges CROSS JOIN main.groups AS found ON name >= lowest AND name < above
-    WHERE NOT EXISTS (
-        SELECT 1 FROM seen.groups AS seen
-        WHERE seen.id = found.id AND seen.name = found.name AND seen.created_at = found.created_at
-    )
-"""
-_SEEN_GROUPS = """
-    SELECT id, name, created_at FROM seen.groups AS seen
-    WHERE NOT EXISTS (
-        SELECT 1 FROM main.groups AS found
-        WHERE seen.id = found.id AND seen.name = found.name AND seen.created_at = found.created_at
-    )
-"""
-_NAME = "SELECT name FROM seen.groups WHERE id = ?"
-_TOPICS = "SELECT topic FROM seen.topics WHERE group_id = ?"
 _NOTHING = Difference({}, {})
 
 
@@ -131,8 +75,8 @@ class FileLooks:
                 if version == self._version and ranges == self._ranges:
                     return _NOTHING
                 with _transaction(connection):
-                    _change_ranges(connection, self._ranges, ranges)
-                    seen = _see(connection)
+                    seen.change_ranges(connection, self._ranges, ranges)
+                    difference = seen.see(connection)
                     outdated = connection.is_outdated()
                     if not outdated:
                         connection.execute("COMMIT")
@@ -142,7 +86,7 @@ class FileLooks:
             if outdated:
                 return self.look(ranges)
             self._version, self._ranges = version, ranges
-            return seen
+            return difference
 
     def held(self, names: Container[str]) -> dict[int, tuple[str, frozenset[str]]]:
         with self._lock:
@@ -151,7 +95,7 @@ class FileLooks:
                 connection = self._current()
                 groups = connection.execute("SELECT id, name FROM seen.groups").fetchall()
                 found = [(id_, name) for id_, name in groups if name in names]
-                return {id_: (name, _topics(connection, id_)) for id_, name in found}
+                return {id_: (name, seen.topics(connection, id_)) for id_, name in found}
             except sqlite.Errors as error:
                 self.disconnect()
                 raise self._store.translated(error) from error
@@ -200,12 +144,11 @@ class FileLooks:
         try:
             if self._seen is None:
                 self._name = f"file:/beryl_groups-{os.urandom(8).hex()}?vfs=memdb"
-                seen = sqlite.driver.connect(self._name, uri=True, check_same_thread=False)
-                self._seen = seen
+                self._seen = sqlite.driver.connect(self._name, uri=True, check_same_thread=False)
             connection.execute("ATTACH ? AS seen", (self._name,))
             connections.wait_at_most(connection, 0)  # there is a next look
             if new:
-                connection.executescript(_TABLES)
+                connection.executescript(seen.TABLES)
         except BaseException:
             self._store.close_connection(connection)
             raise
@@ -221,96 +164,3 @@ def _transaction(connection: Connection) -> Iterator[None]:
     finally:
         if connection.in_transaction:
             connection.execute("ROLLBACK")
-
-
-def _change_ranges(connection: Connection, old: Set[Range], new: Set[Range]) -> None:
-    """Take what is in a range only now for seen, and forget what is in none any more."""
-    for lowest, above in new - old:
-        bounds = (lowest, _ABOVE_ALL_TEXT if above is None else above)
-        for statement in _BEGIN_RANGE:
-            connection.execute(statement, bounds)
-    for lowest, above in old - new:
-        connection.execute(_END_RANGE, (lowest, _ABOVE_ALL_TEXT if above is None else above))
-    if old - new:
-        for statement in _FORGET_WHAT_IS_IN_NONE:
-            connection.execute(statement)
-
-
-def _see(connection: Connection) -> Difference:
-    """Return what became of the groups, and make what was seen the same as what is there."""
-    went_or_was = _groups(connection, _SEEN_GROUPS)
-    came_or_is = _groups(connection, _FOUND_GROUPS)
-    came_now = {group: id_ for id_, group in came_or_is.items() if id_ not in went_or_was}
-    again = {
-        id_: came_now[group]
-        for id_, group in went_or_was.items()
-        if id_ not in came_or_is and group in came_now
-    }
-    connection.executemany("DELETE FROM seen.groups WHERE id = ?", _each(went_or_was))
-    rows = [(id_, *group) for id_, group in came_or_is.items()]
-    connection.executemany("INSERT INTO seen.groups VALUES (?, ?, ?)", rows)
-    renumber = "UPDATE seen.topics SET group_id = ? WHERE group_id = ?"
-    connection.executemany(renumber, [(new, old) for old, new in again.items()])
-
-    added = connection.execute(_ADDED).fetchall()
-    removed = connection.execute(_REMOVED).fetchall()
-    connection.executemany("DELETE FROM seen.topics WHERE group_id = ? AND topic = ?", removed)
-    connection.executemany("INSERT INTO seen.topics VALUES (?, ?)", added)
-    before = {again.get(id_, id_): name for id_, (name, _) in went_or_was.items()}
-    after = {id_: name for id_, (name, _) in came_or_is.items()}
-    return Difference(
-        _deltas(
-            connection, before, after, _by_group(connection, added), _by_group(connection, removed)
-        ),
-        again,
-    )
-
-
-def _deltas(
-    connection: Connection,
-    before: dict[int, str],
-    after: dict[int, str],
-    added: dict[int, frozenset[str]],
-    removed: dict[int, frozenset[str]],
-) -> dict[int, Delta]:
-    none: frozenset[str] = frozenset()
-    deltas = {}
-    for id_ in {*before, *after, *added, *removed}:
-        plus, minus = added.get(id_, none), removed.get(id_, none)
-        if id_ not in before and id_ not in after:
-            (name,) = connection.execute(
-                "SELECT name FROM seen.groups WHERE id = ?", (id_,)
-            ).fetchone()
-            deltas[id_] = Delta(name, name, plus, minus)
-        elif id_ not in before:
-            deltas[id_] = came(after[id_], plus)
-        elif id_ not in after:
-            deltas[id_] = went(before[id_], minus)
-        elif before[id_] != after[id_]:
-            held = _topics(connection, id_)
-            deltas[id_] = Delta(before[id_], after[id_], plus, minus, held)
-        elif plus or minus:
-            deltas[id_] = Delta(before[id_], before[id_], plus, minus)
-    return deltas
-
-
-def _groups(connection: Connection, statement: str) -> dict[int, Group]:
-    rows = connection.execute(statement).fetchall()
-    connection.texts([name for _, name, _ in rows])
-    return {id_: (name, created_at) for id_, name, created_at in rows}
-
-
-def _by_group(connection: Connection, rows: list[tuple[int, str]]) -> dict[int, frozenset[str]]:
-    connection.texts([topic for _, topic in rows])
-    return {
-        id_: frozenset([topic for _, topic in group]) for id_, group in groupby(rows, itemgetter(0))
-    }
-
-
-def _topics(connection: Connection, id_: int) -> frozenset[str]:
-    rows = connection.execute(_TOPICS, (id_,)).fetchall()
-    return frozenset([topic for (topic,) in rows])
-
-
-def _each(ids: Iterable[int]) -> list[tuple[int]]:
-    return [(id_,) for id_ in ids]

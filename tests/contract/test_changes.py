@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from beryl_groups.changes import Delta, Difference, came, difference, in_order, merge, went
-from beryl_groups.lookout import Scope
+from beryl_groups.feed import Scope
 from tests.contract.watching import apply, known_of
 
 if TYPE_CHECKING:

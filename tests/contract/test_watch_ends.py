@@ -190,7 +190,7 @@ elif how == "stuck":
     watch = groups.watch(lambda change: (begun.set(), threading.Event().wait()))
     groups.create("team")
     begun.wait()
-    beryl_groups.lookout._PATIENCE = 0.1
+    beryl_groups.lookout.PATIENCE = 0.1
 elif how == "iterator":
     watch = groups.watch()
     print("watching", flush=True)

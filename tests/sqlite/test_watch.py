@@ -12,7 +12,7 @@ import pytest
 
 import beryl_groups
 from beryl_groups import Change, StorageFailed, lookout, sqlite
-from beryl_groups.sqlite import looks
+from beryl_groups.sqlite import seen
 from tests.contract.watching import Follower, take
 from tests.processes import PATIENCE, gather, in_thread, open_files, opened_since, shell
 from tests.sqlite.opening import everything, folder_for_all, give_to_nobody, unprivileged
@@ -71,7 +71,7 @@ def test_a_commit_in_the_middle_of_a_look_is_told(
     groups: Groups, database: str, monkeypatch: pytest.MonkeyPatch, moment: str
 ) -> None:
     """Nothing is lost between the version and what is read, though nothing is written later."""
-    see, others = looks._see, iter(range(1))
+    see, others = seen.see, iter(range(1))
 
     def see_beside_another(connection: object) -> object:
         def write_once() -> None:
@@ -80,13 +80,13 @@ def test_a_commit_in_the_middle_of_a_look_is_told(
 
         if moment == "before it is read":
             write_once()
-        seen = see(connection)  # type: ignore[arg-type]
+        difference = see(connection)  # type: ignore[arg-type]
         write_once()
-        return seen
+        return difference
 
     follower = Follower()
     with groups.watch(follower):
-        monkeypatch.setattr(looks, "_see", see_beside_another)
+        monkeypatch.setattr(seen, "see", see_beside_another)
         groups.create("first")
         follower.wait_for({"first": set(), "team": {"0"}})
 
