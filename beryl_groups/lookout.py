@@ -63,32 +63,39 @@ class Lookout:
             self.engine.refuse_if_closed()
         return feed.take()
 
-    def remove(self, *feeds: Feed, wait: bool = True) -> None:
-        """Look for these no longer, and wait for the end of the threads that are needless then."""
+    def end(self, *feeds: Feed) -> None:
+        """Look for these no longer, or for nobody any more; a finalizer may call it."""
+        if not self.engine.abandoned:
+            for feed in feeds or list(self._feeds):
+                feed.end()
+            self._summon()
+
+    def close(self, *feeds: Feed) -> None:
+        """Do what `end` does, and wait for the end of the threads that are needless then."""
         if self.engine.abandoned:
             return
-        for feed in feeds:
-            feed.end()
         with self._lock:
-            self._feeds = [feed for feed in self._feeds if feed not in feeds]
-            last = None if self._feeds else self._thread
-        self._summon()
-        if wait:
-            _join([last, *[feed.thread for feed in feeds]])
-
-    def close(self, *, wait: bool = True) -> None:
-        """End all watches."""
-        self.remove(*self._feeds, wait=wait)
+            ended = feeds or list(self._feeds)
+            self.end(*ended)
+            needless = [feed.thread for feed in ended]
+            if all(feed.ended for feed in self._feeds):
+                needless.append(self._thread)
+                self._looks = self._thread = None  # who comes next has another
+        deadline = monotonic() + PATIENCE
+        for thread in needless:
+            if thread is not None and thread is not threading.current_thread():
+                thread.join(max(deadline - monotonic(), 0))
 
     def _start(self) -> None:
-        self._looks = looks = self.engine.watching()
+        looks = self.engine.watching()
         self._thread = threading.Thread(
             target=self._run, args=(looks,), name="beryl_groups-watch", daemon=True
         )
+        self._looks = looks
         try:
             self._thread.start()
         except BaseException:
-            self._end(looks)  # where it was started all the same, it ends at once
+            self._looks = self._thread = None  # where it runs all the same, it ends at once
             raise
 
     def _summon(self) -> None:
@@ -101,36 +108,35 @@ class Lookout:
         pace = Pace(self.engine.busy_timeout)
         error: Exception | None = None
         try:
-            while feeds := self._feeds_or_end(looks):
+            while feeds := self._feeds_of(looks):
                 if pace.failing or all(feed.begun for feed in feeds):
                     if (pause := pace.pause()) > 0:
                         self._summons.wait(pause)
                         continue
                     looks.wait(min(feed.interval for feed in feeds))
-                    feeds = list(self._feeds)
+                    feeds = self._feeds_of(looks)
                 pace.look(looks, feeds)
         except Closed:
             pass
         except Exception as caught:  # noqa: BLE001 - each watch is told
             error = caught
         finally:
-            self._end(looks, error)
-
-    def _feeds_or_end(self, looks: Looks) -> list[Feed]:
-        with self._lock:
-            self._feeds = [feed for feed in self._feeds if not feed.forsaken()]
-            if self._looks is looks and not self._feeds:
-                self._end(looks)
-            return list(self._feeds) if self._looks is looks else []
-
-    def _end(self, looks: Looks, error: Exception | None = None) -> None:
-        with self._lock:
-            if self._looks is looks:
-                self._looks = self._thread = None
-                feeds, self._feeds = self._feeds, []
-                for feed in feeds:
-                    feed.end(error)
+            for feed in self._feeds_of(looks, last=True):
+                feed.end(error)
             looks.close()
+
+    def _feeds_of(self, looks: Looks, *, last: bool = False) -> list[Feed]:
+        """Return what is to be looked for in this thread; it is to end where that is nothing."""
+        with self._lock:
+            if self._looks is not looks:
+                return []
+            feeds = [feed for feed in self._feeds if not (feed.ended or feed.forsaken())]
+            if last or not feeds:
+                self._looks = self._thread = None
+                self._feeds = []
+            else:
+                self._feeds = feeds
+            return feeds
 
 
 class Pace:
@@ -157,7 +163,8 @@ class Pace:
             for feed in feeds:
                 if feed.begun:
                     feed.put(seen)
-                else:
+            for feed in feeds:  # after the others, for it may fail
+                if not feed.begun:
                     feed.begin(looks)
         except Closed:
             raise
@@ -181,13 +188,6 @@ class Pace:
         if not self._logged and any(feed.begun for feed in feeds):
             self._logged = True
             logger().error("A watch cannot read, and tries again: %s", error, exc_info=error)
-
-
-def _join(threads: list[threading.Thread | None]) -> None:
-    deadline = monotonic() + PATIENCE
-    for thread in threads:
-        if thread is not None and thread is not threading.current_thread():
-            thread.join(max(deadline - monotonic(), 0))
 
 
 _lookouts: weakref.WeakSet[Lookout] = weakref.WeakSet()

@@ -69,7 +69,7 @@ class Watch(Handle):
         >>> watch = groups.watch(print)
         >>> watch.stop()
         """
-        self._lookout.remove(self._feed)
+        self._lookout.close(self._feed)
 
     def __iter__(self) -> Self:
         return self
@@ -103,7 +103,7 @@ class Watch(Handle):
         except Exception as error:  # noqa: BLE001 - it is logged
             logger().error("A watch has ended: %s", error, exc_info=error)
         finally:
-            self._lookout.remove(self._feed)
+            self._lookout.close(self._feed)
 
     def __enter__(self) -> Self:
         return self
@@ -122,7 +122,7 @@ class Watch(Handle):
 
     def __del__(self) -> None:
         if (feed := getattr(self, "_feed", None)) is not None:
-            self._lookout.remove(feed, wait=False)
+            self._lookout.end(feed)
 
 
 def check_watch(

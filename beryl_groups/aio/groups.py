@@ -233,7 +233,7 @@ class AsyncGroups(AsyncGroupMethods):
         if self._engine.abandoned:
             return
         try:
-            self._lookout.close(wait=False)
+            self._lookout.end()
             for watch in list(self._watches):
                 if watch.loop is loop:
                     await watch.stop()

@@ -69,7 +69,7 @@ class AsyncWatch(
         >>> await watch.stop()
         """
         self._begun = True  # it is not to begin any more
-        self._feed.end()
+        self._lookout.end(self._feed)
         task, loop = self._task, asyncio.get_running_loop()
         if task is not None and task is not asyncio.current_task():
             call_off = call_later(loop, PATIENCE, partial(_cancel, task))
@@ -80,13 +80,8 @@ class AsyncWatch(
                 raise
             finally:
                 call_off()
-        remove = partial(self._lookout.remove, self._feed)
-        try:
-            job = own_thread(remove)
-        except RuntimeError:  # the interpreter is about to end, and starts no thread any more
-            remove(wait=False)
-        else:
-            await job.result_or_end()
+        with suppress(RuntimeError):  # the interpreter is about to end, and starts no thread
+            await own_thread(partial(self._lookout.close, self._feed)).result_or_end()
 
     def __aiter__(self) -> Self:
         return self
@@ -114,7 +109,7 @@ class AsyncWatch(
             if self._on_change is not None:
                 self._task = asyncio.create_task(self._serve(self._on_change))
         except BaseException:
-            self._lookout.remove(self._feed, wait=False)
+            self._lookout.end(self._feed)
             raise
         return self
 
@@ -136,7 +131,7 @@ class AsyncWatch(
         except Exception as error:  # noqa: BLE001 - it is logged
             logger().error("A watch has ended: %s", error, exc_info=error)
         finally:
-            self._lookout.remove(self._feed, wait=False)
+            self._lookout.end(self._feed)
 
     async def __aenter__(self) -> Self:
         return await self
@@ -161,7 +156,7 @@ class AsyncWatch(
             if self._on_change is not None and not self._begun:
                 warnings.warn(f"{self!r} was never awaited.", RuntimeWarning, stacklevel=2)
         finally:
-            self._lookout.remove(feed, wait=False)
+            self._lookout.end(feed)
 
 
 class _Signal:

@@ -41,6 +41,7 @@ class Store(Protocol):
     location: Location
 
     def refuse_if_closed(self) -> None: ...
+    def forget(self, looks: FileLooks) -> None: ...
     def connect(self) -> Connection: ...
     def close_connection(self, connection: Connection) -> None: ...
     def translated(self, error: Exception) -> Exception: ...
@@ -114,6 +115,7 @@ class FileLooks:
             if self._seen is not None:
                 self._seen.close()
                 self._seen = None
+        self._store.forget(self)
 
     @contextmanager
     def paused(self, seconds: float) -> Iterator[bool]:
@@ -123,11 +125,11 @@ class FileLooks:
                 self.disconnect()
             yield in_time
 
-    def abandon(self) -> list[object]:
-        """Give up what is open without touching it, and return it."""
+    def abandon(self) -> object:
+        """Give up what is open without touching it; return what is open to nobody else."""
         self._lock = threading.RLock()
-        given_up, self._seen, self._connection = [self._seen], None, None
-        return [each for each in given_up if each is not None]
+        seen, self._seen, self._connection = self._seen, None, None
+        return seen
 
     def _current(self) -> Connection:
         """Return a connection to the file that is there now, or raise where it is another one."""

@@ -48,7 +48,7 @@ class Store:
         self.cache = Cache(self)
         self.find = self.cache.find
         self.find_at_once = self.cache.find_at_once
-        self.looks: FileLooks | None = None
+        self.looks: tuple[FileLooks, ...] = ()
         self._writer = Writer(self, self.cache, Wal(location))
         self._synchronous = synchronous
         # Connections wait here and not in a pool of SQLAlchemy's, from which to borrow one costs
@@ -126,14 +126,21 @@ class Store:
             yield WriteSession(connection, call.touched, self.translated)
 
     def watching(self) -> FileLooks:
-        self.refuse_if_closed()
-        self.looks = FileLooks(self)
-        return self.looks
+        with self.opening:
+            self.refuse_if_closed()
+            looks = FileLooks(self)
+            self.looks = (*self.looks, looks)
+            return looks
+
+    def forget(self, looks: FileLooks) -> None:
+        """Take note that somebody looks no longer."""
+        with self.opening:
+            self.looks = tuple([each for each in self.looks if each is not looks])
 
     def committed(self) -> None:
         """Take note that a commit of this handle can be seen."""
-        if self.looks is not None:
-            self.looks.wake()
+        for looks in self.looks:
+            looks.wake()
 
     def backup(
         self,
@@ -168,9 +175,9 @@ class Store:
         # All of it again where it was closed before: that may have been interrupted.
         self._writer.close(self.closed)
         self.cache.disconnect()
-        if self.looks is not None:
-            self.looks.disconnect()
-            self.looks.wake()
+        for looks in self.looks:
+            looks.disconnect()
+            looks.wake()
         self._close_idle()
         self.location.remove()
 
@@ -184,10 +191,9 @@ class Store:
             except GroupError:
                 stay = 1  # a transaction is open, for whose end it is no use to wait
             patience = self.busy_timeout
-            looks = self.looks
             if not (
                 stack.enter_context(self.cache.paused(patience))
-                and (looks is None or stack.enter_context(looks.paused(patience)))
+                and all(stack.enter_context(looks.paused(patience)) for looks in self.looks)
                 and stack.enter_context(held(self.opening, patience))
             ):
                 yield False
@@ -212,8 +218,7 @@ class Store:
         self.opening = threading.RLock()
         self._writer.abandon(self.closed)
         self.cache.abandon()
-        seen = self.looks.abandon() if self.looks is not None else []
-        return [*self._connections, *seen]
+        return [*self._connections, *[looks.abandon() for looks in self.looks]]
 
     def connect(self) -> Connection:
         """Open a connection and set it up; the errors are the driver's."""

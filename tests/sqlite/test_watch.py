@@ -245,8 +245,7 @@ def test_looks_are_farther_apart_where_there_is_much_to_read(groups: Groups) -> 
     groups.add("team", *map(str, range(20_000)), create=True)
     taken: list[tuple[float, float]] = []
     with groups.watch():
-        engine = store(groups).looks
-        assert engine is not None
+        (engine,) = store(groups).looks
         look = engine.look
 
         def counted(ranges: Set[Range]) -> Difference:
