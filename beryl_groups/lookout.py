@@ -18,6 +18,8 @@ from beryl_groups.errors import Busy, Closed, GroupError
 from beryl_groups.logs import logger
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from beryl_groups.changes import Change
     from beryl_groups.engine import Engine, Looks
     from beryl_groups.feed import Feed
@@ -125,17 +127,16 @@ class Lookout:
                 feed.end(error)
             looks.close()
 
-    def _feeds_of(self, looks: Looks, *, last: bool = False) -> list[Feed]:
+    def _feeds_of(self, looks: Looks, *, last: bool = False) -> tuple[Feed, ...]:
         """Return what is to be looked for in this thread; it is to end where that is nothing."""
         with self._lock:
             if self._looks is not looks:
-                return []
-            feeds = [feed for feed in self._feeds if not (feed.ended or feed.forsaken())]
+                return ()
+            self._feeds = [feed for feed in self._feeds if not (feed.ended or feed.forsaken())]
+            feeds = tuple(self._feeds)  # who joins now is for the next look, or another thread
             if last or not feeds:
                 self._looks = self._thread = None
                 self._feeds = []
-            else:
-                self._feeds = feeds
             return feeds
 
 
@@ -156,36 +157,36 @@ class Pace:
         """Return for how many seconds no look is to be taken yet."""
         return self._not_before - monotonic()
 
-    def look(self, looks: Looks, feeds: list[Feed]) -> None:
+    def look(self, looks: Looks, feeds: Sequence[Feed]) -> None:
         begin, used = monotonic(), thread_time()
+        joining = [feed for feed in feeds if not feed.begun]
         try:
             seen = looks.look({each for feed in feeds for each in feed.scope.ranges()})
             for feed in feeds:
                 if feed.begun:
                     feed.put(seen)
-            for feed in feeds:  # after the others, for it may fail
-                if not feed.begun:
-                    feed.begin(looks)
+            for feed in joining:  # after the others, for it may fail
+                feed.begin(looks)
         except Closed:
             raise
         except GroupError as error:
             if looks.lost:
                 raise
-            self._fail(error, feeds)
+            self._fail(error, joining)
         else:
             self._failing_since, self._logged = None, False
-        since = max(self._not_before, begin - _SLACK)
-        self._not_before = since + _SHARE * (thread_time() - used)
+        if not joining:  # who begins to watch has asked for that look
+            since = max(self._not_before, begin - _SLACK)
+            self._not_before = since + _SHARE * (thread_time() - used)
 
-    def _fail(self, error: GroupError, feeds: list[Feed]) -> None:
+    def _fail(self, error: GroupError, joining: list[Feed]) -> None:
         now = monotonic()
         self._failing_since = self._failing_since or now
         if isinstance(error, Busy) and now - self._failing_since < self._busy_timeout:
             return
-        for feed in feeds:
-            if not feed.begun:
-                feed.end(error)
-        if not self._logged and any(feed.begun for feed in feeds):
+        for feed in joining:
+            feed.end(error)
+        if not self._logged and not joining:
             self._logged = True
             logger().error("A watch cannot read, and tries again: %s", error, exc_info=error)
 
