@@ -16,3 +16,6 @@ time.__spec__.loader.exec_module(_time)  # type: ignore[union-attr]
 
 monotonic: Callable[[], float] = _time.monotonic
 """Return seconds since some moment."""
+
+thread_time: Callable[[], float] = _time.thread_time
+"""Return how many seconds this thread has had a processor."""

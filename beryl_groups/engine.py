@@ -11,18 +11,22 @@ from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar, TypeVarTuple
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Container, Iterable, Iterator, Sequence, Set
     from contextlib import AbstractContextManager
 
     from sqlalchemy.sql.expression import Executable
 
     from beryl_groups.calls import Call
+    from beryl_groups.changes import Difference
 
 T = TypeVar("T")
 Given = TypeVarTuple("Given")
 
 MISSING: Final = object()
 """What `find` gives where nothing is kept, since None may be an answer."""
+
+Range = tuple[str, str | None]
+"""The least of some names, and what is above all of them; with None nothing is."""
 
 CLOSED = "The handle has been closed: open it again with start()."
 """Why a call that comes after ``close()`` is refused."""
@@ -111,6 +115,9 @@ class Engine(Session, Protocol):
     def refuse_if_closed(self) -> None:
         """Raise `Closed` where the engine is."""
 
+    def watching(self) -> Looks:
+        """Give what looks for changes, whoever makes them."""
+
     def backup(
         self,
         path: str | os.PathLike[str],
@@ -135,6 +142,35 @@ class Engine(Session, Protocol):
 
     def close(self, reason: str) -> None:
         """Refuse every later call with this reason; what is under way ends as it would have."""
+
+
+class Looks(Protocol):
+    """Looks at the groups, and remembers what was seen last.
+
+    One thread calls it; `wake` may be called by any, in a signal handler and in a finalizer too.
+    """
+
+    lost: bool
+    """Whether a look has failed since what is watched is no longer there, and each later will."""
+
+    def wait(self, seconds: float) -> None:
+        """Return when something may have changed or `wake` is called, and after so long."""
+
+    def wake(self) -> None:
+        """End the wait, or have the next one end at once."""
+
+    def look(self, ranges: Set[Range]) -> Difference:
+        """Return what became of the groups of these names since the last look, as of one moment.
+
+        All that any call of anybody had written before this is seen. Of groups whose names were in
+        no range at the last look nothing is told. Where it raises, the next look tells it all.
+        """
+
+    def held(self, names: Container[str]) -> dict[int, tuple[str, frozenset[str]]]:
+        """Return the groups of these names as they were seen last, by what tells them apart."""
+
+    def close(self) -> None:
+        """Let go of the database, and forget what was seen; to close it twice is fine."""
 
 
 class Visit(Protocol):

@@ -23,12 +23,6 @@ _FEW = 3
 
 _ADDRESS = re.compile("0x[0-9A-Fa-f]+")
 
-_OF = "Broadcast of the event %r of the group %s "
-_ONE = _OF + "to the topic %r failed."
-_MANY = _OF + "failed in the same way for %s topics: %s."
-_AGAIN = _OF + "went on failing, for %s topics in all (%s), as was logged before: %s"
-_ENDED = _OF + "ended with the event loop of its callback: %s of %s topics did not get the event."
-
 
 class LoopEnded(RuntimeError):  # noqa: N818 - named as the other errors of the package are
     """The event loop that was to serve a topic has ended, and no later topic will be served."""
@@ -53,6 +47,14 @@ class Failures:
     what an error says no longer counts. Each is logged at the end of the block, or after five
     seconds where it goes on. What repeats one is logged at level DEBUG when it happens.
     """
+
+    _OF = "Broadcast of the event %r of the group %s "
+    _ONE = _OF + "to the topic %r failed."
+    _MANY = _OF + "failed in the same way for %s topics: %s."
+    _AGAIN = _OF + "went on failing, for %s topics in all (%s), as was logged before: %s"
+    _ENDED = (
+        _OF + "ended with the event loop of its callback: %s of %s topics did not get the event."
+    )
 
     def __init__(self, group: str | tuple[str, ...], event: str, topics: tuple[str, ...]) -> None:
         self._group = group
@@ -81,7 +83,7 @@ class Failures:
         if failure.number <= _FEW:
             failure.first.append(topic)
         if failure.number > 1:
-            logger().debug(_ONE, self._event, self._groups(), topic, exc_info=error)
+            logger().debug(self._ONE, *self._given(), topic, exc_info=error)
             if not failure.logged and monotonic() - failure.since > _SOON:
                 self._log(failure)
 
@@ -92,12 +94,13 @@ class Failures:
                 self._log(failure)
         if self._left_out:
             numbers = f"{self._left_out:,}", f"{len(self._topics):,}"
-            logger().error(_ENDED, self._event, self._groups(), *numbers)
+            logger().error(self._ENDED, *self._given(), *numbers)
         self._all.clear()
         self._known.clear()
 
-    def _groups(self) -> str:
-        return ", ".join(map(repr, [self._group] if isinstance(self._group, str) else self._group))
+    def _given(self) -> tuple[str, ...]:
+        groups = [self._group] if isinstance(self._group, str) else self._group
+        return self._event, ", ".join(map(repr, groups))
 
     def _find(self, error: BaseException, topic: str) -> _Failure:
         where = (type(error), _place(error))
@@ -119,15 +122,30 @@ class Failures:
         names = ", ".join(map(repr, failure.first))
         if failure.number > _FEW:
             names += f" and {failure.number - _FEW:,} more"
-        given = self._event, self._groups()
+        given = self._given()
         number = f"{failure.number:,}"
         if failure.number == 1:
-            logger().error(_ONE, *given, failure.first[0], exc_info=failure.raised)
+            logger().error(self._ONE, *given, failure.first[0], exc_info=failure.raised)
         elif not failure.logged:
-            logger().error(_MANY, *given, number, names, exc_info=failure.raised)
+            logger().error(self._MANY, *given, number, names, exc_info=failure.raised)
         else:
-            logger().error(_AGAIN, *given, number, names, shown(failure.raised[1]))
+            logger().error(self._AGAIN, *given, number, names, shown(failure.raised[1]))
         failure.logged = failure.number
+
+
+class FailuresOfWatch(Failures):
+    """The failures of the callback of a watch, with the groups that the changes were of."""
+
+    _OF = "The callback of a watch "
+    _ONE = _OF + "failed at a change of the group %r."
+    _MANY = _OF + "failed in the same way at %s changes, of the groups %s."
+    _AGAIN = _OF + "went on failing, at %s changes in all (%s), as was logged before: %s"
+
+    def __init__(self) -> None:
+        super().__init__((), "", ())
+
+    def _given(self) -> tuple[str, ...]:
+        return ()
 
 
 def _place(error: BaseException) -> tuple[object, int] | None:

@@ -7,18 +7,22 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar, TypeVarTuple, cast
 
 from beryl_groups import broadcast, operations
+from beryl_groups.broadcast import refuse_async
 from beryl_groups.engine import CLOSED, MISSING
+from beryl_groups.lookout import Lookout
 from beryl_groups.methods import GroupMethods
 from beryl_groups.opening import open_engine
 from beryl_groups.transaction import committed
+from beryl_groups.watch import Watch, check_watch
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Mapping
     from types import TracebackType
 
     from sqlalchemy import URL
 
+    from beryl_groups.changes import Change
     from beryl_groups.engine import Engine
     from beryl_groups.transaction import Transaction
 
@@ -61,6 +65,7 @@ class Groups(GroupMethods):
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
         self._find = engine.find
+        self._lookout = Lookout(engine)
 
     def _read(self, operation: Callable[[Any, *Given], T], *given: *Given) -> T:
         return self._engine.read(operation, *given)
@@ -104,6 +109,41 @@ class Groups(GroupMethods):
             yield transaction
         for deliver in transaction.deliveries:
             deliver()
+
+    def watch(
+        self,
+        on_change: Callable[[Change], object] | None = None,
+        *,
+        group: str | Iterable[str] | None = None,
+        prefix: str = "",
+        known: Mapping[str, Iterable[str]] | None = None,
+        interval: float = 0.05,
+    ) -> Watch:
+        """Tell what changes, whoever changes it: other threads, other processes or the shell.
+
+        With ``on_change`` each `Change` is handed to that callback, in a thread of the watch. An
+        ``Exception`` that it raises is logged on the logger ``beryl_groups``. Without, the `Watch`
+        is an iterator, which waits for each. ``group`` is a name or an iterable of names to watch;
+        else all groups are whose names start with ``prefix``. A rename into the prefix is told as
+        ``"created"``, and one out of it as ``"deleted"``.
+
+        Told is the difference between two looks: applied in order to what was told before, it
+        gives what the database holds. What comes and goes between two looks is not told. There is
+        one after each write of this handle, and for the writes of others every ``interval``
+        seconds. The first change told is the first after this call, or with ``known``, a mapping
+        of names to topics that the application has already, the difference to that. Looks at much
+        are farther apart, for no more than a twentieth of the time is spent on them.
+
+        Raises `StorageFailed` where the database cannot be read now; later it is tried again.
+
+        >>> with groups.watch(prefix="shift:") as changes:
+        ...     groups.add("shift:night", "room:ada", create=True)
+        ...     next(changes)
+        Change(kind='created', group='shift:night', topics=frozenset({'room:ada'}), old_name=None)
+        """
+        feed = check_watch(on_change, group, prefix, known, interval)
+        refuse_async(on_change)
+        return Watch(self._lookout, feed, on_change)
 
     def backup(self, path: str | os.PathLike[str]) -> None:
         """Write a consistent copy of the database to a new file while others read and write.
@@ -161,6 +201,7 @@ class Groups(GroupMethods):
             ...
         beryl_groups.errors.Closed: The handle has been closed: open it again with start().
         """
+        self._lookout.close()
         self._engine.close(CLOSED)
 
     def __enter__(self) -> Self:

@@ -14,5 +14,6 @@ room:frontend deploy_started {'env': 'prod'}
 from beryl_groups.aio.groups import AsyncGroups
 from beryl_groups.aio.starting import start
 from beryl_groups.aio.transaction import AsyncTransaction
+from beryl_groups.aio.watch import AsyncWatch
 
-__all__ = ["AsyncGroups", "AsyncTransaction", "start"]
+__all__ = ["AsyncGroups", "AsyncTransaction", "AsyncWatch", "start"]

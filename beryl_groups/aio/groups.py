@@ -5,24 +5,29 @@ from __future__ import annotations
 import asyncio
 import threading
 import warnings
+import weakref
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Any, Self, TypeVar, TypeVarTuple, cast
 
 from beryl_groups.aio.methods import AsyncGroupMethods
-from beryl_groups.aio.threads import Job, own_thread, running_loop
+from beryl_groups.aio.threads import Job, UndoneError, ended_if_cancelled, own_thread, running_loop
 from beryl_groups.aio.transaction import AsyncTransaction
 from beryl_groups.aio.turns import Turns
+from beryl_groups.aio.watch import AsyncWatch
 from beryl_groups.engine import CLOSED, MISSING
 from beryl_groups.errors import StorageFailed
+from beryl_groups.lookout import Lookout
 from beryl_groups.transaction import committed
+from beryl_groups.watch import check_watch
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import AsyncIterator, Callable, Coroutine
+    from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Mapping
     from types import TracebackType
 
+    from beryl_groups.changes import Change
     from beryl_groups.engine import Engine
 
 T = TypeVar("T")
@@ -49,6 +54,8 @@ class AsyncGroups(AsyncGroupMethods):
         self._engine = engine
         self._loop = asyncio.get_running_loop()
         self._turns = Turns(engine)
+        self._lookout = Lookout(engine)
+        self._watches: weakref.WeakSet[AsyncWatch] = weakref.WeakSet()
         self._readers = ThreadPoolExecutor(_THREADS_THAT_READ, "beryl_groups-reads")
 
     async def _read(self, operation: Callable[[Any, *Given], T], *given: *Given) -> T:
@@ -120,6 +127,45 @@ class AsyncGroups(AsyncGroupMethods):
         for deliver in transaction.deliveries:
             await deliver()
 
+    def watch(
+        self,
+        on_change: Callable[[Change], object] | None = None,
+        *,
+        group: str | Iterable[str] | None = None,
+        prefix: str = "",
+        known: Mapping[str, Iterable[str]] | None = None,
+        interval: float = 0.05,
+    ) -> AsyncWatch:
+        """Tell what changes, whoever changes it: other tasks, other processes or the shell.
+
+        To be awaited, used with ``async with``, or gone through with ``async for``. With
+        ``on_change``, plain or ``async``, each `Change` is handed to that callback, in a task of
+        the watch and one after the other. An ``Exception`` that it raises is logged on the logger
+        ``beryl_groups``. Without, the `AsyncWatch` is an async iterator. ``group`` is a name or an
+        iterable of names to watch; else all groups are whose names start with ``prefix``. A rename
+        into the prefix is told as ``"created"``, and one out of it as ``"deleted"``.
+
+        Told is the difference between two looks: applied in order to what was told before, it
+        gives what the database holds. What comes and goes between two looks is not told. There is
+        one after each write of this handle, and for the writes of others every ``interval``
+        seconds. The first change told is the first after the watch has begun, or with ``known``, a
+        mapping of names to topics that the application has already, the difference to that. Looks
+        at much are farther apart, for no more than a twentieth of the time is spent on them.
+
+        Where it begins it raises `StorageFailed` if the database cannot be read then; later it is
+        tried again.
+
+        >>> async with groups.watch(prefix="shift:") as changes:
+        ...     await groups.add("shift:night", "room:ada", create=True)
+        ...     await anext(changes)
+        Change(kind='created', group='shift:night', topics=frozenset({'room:ada'}), old_name=None)
+        """
+        self._refuse_if_unusable()
+        feed = check_watch(on_change, group, prefix, known, interval)
+        watch = AsyncWatch(self._lookout, feed, on_change)
+        self._watches.add(watch)
+        return watch
+
     async def backup(self, path: str | os.PathLike[str]) -> None:
         """Write a consistent copy of the database to a new file while others read and write.
 
@@ -133,19 +179,7 @@ class AsyncGroups(AsyncGroupMethods):
         True
         """
         self._refuse_if_unusable()
-        given_up = threading.Event()
-
-        def progress(_status: int, _left: int, _total: int) -> None:
-            if given_up.is_set():
-                raise UndoneError
-
-        job = own_thread(lambda: self._engine.backup(path, progress))
-        try:
-            await job.result()
-        except asyncio.CancelledError:
-            given_up.set()
-            await job.end()
-            raise
+        await ended_if_cancelled(lambda look_up: self._engine.backup(path, look_up))
 
     async def restore(self, path: str | os.PathLike[str]) -> None:
         """Replace all groups by those of a backup, while other handles and processes are at work.
@@ -165,19 +199,7 @@ class AsyncGroups(AsyncGroupMethods):
         """
         self._refuse_if_unusable()
         self._turns.refuse_beside_own(asyncio.current_task())
-        given_up = threading.Event()
-
-        def look_up() -> None:
-            if given_up.is_set():
-                raise UndoneError
-
-        job = own_thread(lambda: self._engine.restore(path, look_up))
-        try:
-            await job.result()
-        except asyncio.CancelledError:
-            given_up.set()
-            await job.end()
-            raise
+        await ended_if_cancelled(lambda look_up: self._engine.restore(path, look_up))
 
     async def check(self) -> list[str]:
         """Look for damage, and return a sentence for each problem; none where all is sound.
@@ -191,16 +213,7 @@ class AsyncGroups(AsyncGroupMethods):
         self._refuse_if_unusable()
         for fault in self._engine.known_faults():
             warnings.warn(fault, stacklevel=2)
-        given_up = threading.Event()
-
-        def look_up() -> None:
-            if given_up.is_set():
-                raise UndoneError
-
-        try:
-            return await own_thread(lambda: self._engine.problems(look_up)).result()
-        finally:
-            given_up.set()
+        return await ended_if_cancelled(self._engine.problems)
 
     async def close(self) -> None:
         """Close the handle; later calls raise `Closed`. To close it twice is fine.
@@ -216,8 +229,15 @@ class AsyncGroups(AsyncGroupMethods):
             ...
         beryl_groups.errors.Closed: The handle has been closed: open it again with start().
         """
-        running_loop()
-        if not self._engine.abandoned:
+        loop = running_loop()
+        if self._engine.abandoned:
+            return
+        try:
+            self._lookout.end()
+            for watch in list(self._watches):
+                if watch.loop is loop:
+                    await watch.stop()
+        finally:
             self._engine.closed = self._engine.closed or CLOSED
             try:
                 job = own_thread(self._close)
@@ -227,6 +247,7 @@ class AsyncGroups(AsyncGroupMethods):
                 await job.result_or_end()
 
     def _close(self) -> None:
+        self._lookout.close()
         carried_out = self._turns.close()
         if carried_out is not None:
             carried_out.result()
@@ -266,7 +287,3 @@ class AsyncGroups(AsyncGroupMethods):
                 engine.close(CLOSED)
                 self._turns.thread.shutdown(wait=False)
                 self._readers.shutdown(wait=False)
-
-
-class UndoneError(Exception):
-    """Ends in a thread what no task waits for any more."""

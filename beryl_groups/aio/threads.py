@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from typing import TYPE_CHECKING, Generic, TypeVar
@@ -64,6 +65,30 @@ def own_thread(function: Callable[[], T]) -> Job[T]:
         return Job(pool, function)
     finally:
         pool.shutdown(wait=False)
+
+
+async def ended_if_cancelled(function: Callable[[Callable[..., None]], T]) -> T:
+    """Run a function in a thread of its own, with what to call now and then on the way.
+
+    Where this task is cancelled that raises, and the end of the function is waited for.
+    """
+    given_up = threading.Event()
+
+    def look_up(*_: object) -> None:
+        if given_up.is_set():
+            raise UndoneError
+
+    job = own_thread(lambda: function(look_up))
+    try:
+        return await job.result()
+    except asyncio.CancelledError:
+        given_up.set()
+        await job.end()
+        raise
+
+
+class UndoneError(Exception):
+    """Ends in a thread what no task waits for any more."""
 
 
 def running_loop() -> asyncio.AbstractEventLoop:

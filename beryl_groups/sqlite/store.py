@@ -19,6 +19,7 @@ from beryl_groups.sqlite.cache import Cache
 from beryl_groups.sqlite.calls import BatchCall, QueuedCall, TransactionCall
 from beryl_groups.sqlite.commits import Writer
 from beryl_groups.sqlite.locks import held
+from beryl_groups.sqlite.looks import FileLooks
 from beryl_groups.sqlite.session import WriteSession
 from beryl_groups.sqlite.wal import Wal
 
@@ -47,6 +48,7 @@ class Store:
         self.cache = Cache(self)
         self.find = self.cache.find
         self.find_at_once = self.cache.find_at_once
+        self.looks: tuple[FileLooks, ...] = ()
         self._writer = Writer(self, self.cache, Wal(location))
         self._synchronous = synchronous
         # Connections wait here and not in a pool of SQLAlchemy's, from which to borrow one costs
@@ -123,6 +125,23 @@ class Store:
         with self._writer.transaction(call) as connection:
             yield WriteSession(connection, call.touched, self.translated)
 
+    def watching(self) -> FileLooks:
+        with self.opening:
+            self.refuse_if_closed()
+            looks = FileLooks(self)
+            self.looks = (*self.looks, looks)
+            return looks
+
+    def forget(self, looks: FileLooks) -> None:
+        """Take note that somebody looks no longer."""
+        with self.opening:
+            self.looks = tuple([each for each in self.looks if each is not looks])
+
+    def committed(self) -> None:
+        """Take note that a commit of this handle can be seen."""
+        for looks in self.looks:
+            looks.wake()
+
     def backup(
         self,
         path: str | os.PathLike[str],
@@ -156,6 +175,9 @@ class Store:
         # All of it again where it was closed before: that may have been interrupted.
         self._writer.close(self.closed)
         self.cache.disconnect()
+        for looks in self.looks:
+            looks.disconnect()
+            looks.wake()
         self._close_idle()
         self.location.remove()
 
@@ -171,6 +193,7 @@ class Store:
             patience = self.busy_timeout
             if not (
                 stack.enter_context(self.cache.paused(patience))
+                and all(stack.enter_context(looks.paused(patience)) for looks in self.looks)
                 and stack.enter_context(held(self.opening, patience))
             ):
                 yield False
@@ -195,7 +218,7 @@ class Store:
         self.opening = threading.RLock()
         self._writer.abandon(self.closed)
         self.cache.abandon()
-        return list(self._connections)
+        return [*self._connections, *[looks.abandon() for looks in self.looks]]
 
     def connect(self) -> Connection:
         """Open a connection and set it up; the errors are the driver's."""

@@ -29,6 +29,7 @@ class Connections(Protocol):
 
     busy_timeout: float
 
+    def committed(self) -> None: ...
     def connect_to_write(self) -> Connection: ...
     def close_connection(self, connection: Connection) -> None: ...
     def translated(self, error: Exception) -> Exception: ...
@@ -69,6 +70,7 @@ class WriteConnection:
 
     def tell(self, connection: Connection, calls: Iterable[QueuedCall[Any]]) -> None:
         """Do what has to come after the commit of these calls."""
+        self._connections.committed()
         if self._cache.committing:
             self._cache.after_commit(
                 connection, chain.from_iterable(call.touches() for call in calls)

@@ -50,6 +50,7 @@ CALLS: dict[str, Callable[[Any], Any]] = {
     "backup": lambda groups: groups.backup("a copy that is never made"),
     "restore": lambda groups: groups.restore("a backup that is never read"),
     "check": lambda groups: groups.check(),
+    "watch": lambda groups: groups.watch(),
 }
 
 

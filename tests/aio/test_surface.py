@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, assert_type
 import pytest
 
 import beryl_groups
-from beryl_groups import Groups, Transaction, aio
-from beryl_groups.aio import AsyncGroups, AsyncTransaction
+from beryl_groups import Change, Groups, Transaction, Watch, aio
+from beryl_groups.aio import AsyncGroups, AsyncTransaction, AsyncWatch
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 def test_the_surface_is_this_and_nothing_more() -> None:
     """A name enters or leaves the public surface only together with this list."""
-    assert aio.__all__ == ["AsyncGroups", "AsyncTransaction", "start"]
+    assert aio.__all__ == ["AsyncGroups", "AsyncTransaction", "AsyncWatch", "start"]
 
 
 def methods(kind: type) -> dict[str, inspect.Signature]:
@@ -41,14 +41,15 @@ IN_PLACE_OF_IN_AND_LEN = {
 
 
 @pytest.mark.parametrize(
-    ("kind", "plain"), [(AsyncGroups, Groups), (AsyncTransaction, Transaction)]
+    ("kind", "plain"),
+    [(AsyncGroups, Groups), (AsyncTransaction, Transaction), (AsyncWatch, Watch)],
 )
 def test_the_methods_and_their_arguments_are_those_of_the_plain_face(
     kind: type, plain: type
 ) -> None:
     """Each method of a plain handle is there, with the same arguments and the same result."""
     found = methods(kind)
-    for name, text in IN_PLACE_OF_IN_AND_LEN.items():
+    for name, text in IN_PLACE_OF_IN_AND_LEN.items() if kind is not AsyncWatch else ():
         assert str(found.pop(name)) == text
     expected = {
         name: signature
@@ -57,9 +58,12 @@ def test_the_methods_and_their_arguments_are_those_of_the_plain_face(
     }
     if kind is AsyncGroups:
         assert str(found.pop("transaction")) == "(self) -> 'AsyncIterator[AsyncTransaction]'"
-    assert str(found.pop("broadcast")) == str(expected.pop("broadcast")).replace(
-        "()) ->", "(), concurrency: 'int' = 1, timeout: 'float | None' = None) ->"
-    )
+        watch = str(expected.pop("watch")).replace("'Watch'", "'AsyncWatch'")
+        assert str(found.pop("watch")) == watch
+    if kind is not AsyncWatch:
+        assert str(found.pop("broadcast")) == str(expected.pop("broadcast")).replace(
+            "()) ->", "(), concurrency: 'int' = 1, timeout: 'float | None' = None) ->"
+        )
     assert found == expected
     for name in found:
         assert inspect.iscoroutinefunction(getattr(kind, name)), name
@@ -97,6 +101,11 @@ def test_the_types_of_a_handle(path: Path) -> None:
             assert assert_type(await groups.check(), list[str]) == []
             await groups.backup(path.with_name("copy.db"))
             await groups.restore(path.with_name("copy.db"))
+            async with assert_type(groups.watch(print), AsyncWatch) as watch:
+                assert_type(watch, AsyncWatch)
+            changes = await groups.watch(known={"team": ["a"]}, group=["team"], interval=1)
+            assert_type(await anext(aiter(assert_type(changes, AsyncWatch))), Change)
+            await changes.stop()
             await groups.delete("crew")
             block: AbstractAsyncContextManager[AsyncTransaction] = groups.transaction()
             async with block as transaction:

@@ -54,6 +54,7 @@ CALLS_OF_A_HANDLE = CALLS | {
     "backup": lambda groups: groups.backup("a copy that is never made"),
     "restore": lambda groups: groups.restore("a backup that is never read"),
     "check": lambda groups: groups.check(),
+    "watch": lambda groups: groups.watch(),
 }
 
 

@@ -6,7 +6,7 @@ import copy
 import inspect
 import pickle
 from importlib import resources
-from typing import TYPE_CHECKING, assert_type
+from typing import TYPE_CHECKING, Literal, assert_type
 
 import pytest
 
@@ -14,6 +14,7 @@ import beryl_groups
 from beryl_groups import (
     AlreadyExists,
     Busy,
+    Change,
     Closed,
     GroupError,
     Groups,
@@ -23,6 +24,7 @@ from beryl_groups import (
     StorageFailed,
     Transaction,
     WalResetWarning,
+    Watch,
 )
 
 if TYPE_CHECKING:
@@ -36,6 +38,7 @@ def test_the_surface_is_this_and_nothing_more() -> None:
     assert beryl_groups.__all__ == [
         "AlreadyExists",
         "Busy",
+        "Change",
         "Closed",
         "GroupError",
         "Groups",
@@ -45,6 +48,7 @@ def test_the_surface_is_this_and_nothing_more() -> None:
         "StorageFailed",
         "Transaction",
         "WalResetWarning",
+        "Watch",
         "start",
     ]
 
@@ -75,11 +79,23 @@ METHODS_OF_A_HANDLE = SHARED_METHODS | {
     "close": "(self) -> 'None'",
     "restore": "(self, path: 'str | os.PathLike[str]') -> 'None'",
     "transaction": "(self) -> 'Iterator[Transaction]'",
+    "watch": "(self, on_change: 'Callable[[Change], object] | None' = None, *, "
+    "group: 'str | Iterable[str] | None' = None, prefix: 'str' = '', "
+    "known: 'Mapping[str, Iterable[str]] | None' = None, interval: 'float' = 0.05) -> 'Watch'",
 }
 
 
+METHODS_OF_A_WATCH = {"stop": "(self) -> 'None'"}
+
+
 @pytest.mark.parametrize(
-    ("kind", "methods"), [(Groups, METHODS_OF_A_HANDLE), (Transaction, SHARED_METHODS)]
+    ("kind", "methods"),
+    [
+        (Groups, METHODS_OF_A_HANDLE),
+        (Transaction, SHARED_METHODS),
+        (Watch, METHODS_OF_A_WATCH),
+        (Change, {}),
+    ],
 )
 def test_the_methods_have_these_arguments(kind: type, methods: dict[str, str]) -> None:
     """The methods, and the names, order and defaults of their arguments, are those promised."""
@@ -127,6 +143,26 @@ def test_the_types_of_a_transaction(groups: Groups) -> None:
         assert assert_type("team" in transaction, bool)
         assert assert_type(len(transaction), int) == 1
         assert list(assert_type(iter(transaction), "Iterator[str]")) == ["team"]
+
+
+def test_the_types_of_a_watch(groups: Groups) -> None:
+    """A watch gives changes, and takes a callback that returns anything."""
+    told: list[Change] = []
+    with assert_type(groups.watch(told.append, prefix="te"), Watch) as watch:
+        assert_type(watch, Watch)
+        watch.stop()
+    with groups.watch(known={"team": ["a"]}, group=("team", "crew"), interval=1) as changes:
+        change = assert_type(next(iter(changes)), Change)
+    assert_type(change.kind, Literal["created", "deleted", "renamed", "added", "removed"])
+    assert assert_type(change.group, str) == "team"
+    assert assert_type(change.topics, frozenset[str]) == {"a"}
+    assert assert_type(change.old_name, str | None) is None
+    assert change == Change("deleted", "team", frozenset({"a"}))
+    assert repr(change) == (
+        "Change(kind='deleted', group='team', topics=frozenset({'a'}), old_name=None)"
+    )
+    with pytest.raises(AttributeError):
+        change.kind = "added"  # type: ignore[misc]
 
 
 def test_the_payload_has_the_type_that_the_callback_takes(groups: Groups) -> None:

@@ -295,8 +295,9 @@ def public_things() -> Iterator[tuple[str, object]]:
             thing = getattr(module, name)
             yield name, thing
             if inspect.isclass(thing) and not issubclass(thing, Exception):
+                fields = getattr(thing, "__dataclass_fields__", {})  # of which its docstring tells
                 for attribute in dir(thing):
-                    if not attribute.startswith("_"):
+                    if not attribute.startswith("_") and attribute not in fields:
                         yield f"{name}.{attribute}", inspect.getattr_static(thing, attribute)
 
 

@@ -1,0 +1,163 @@
+"""What is told of groups that change: the difference between two looks, as steps in an order."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Container, Hashable, Iterable, Iterator, Mapping
+
+_NONE: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True)
+class Change:
+    """One step from what a watch has told to what the database holds.
+
+    ``kind`` says what became of ``group``. ``topics`` are those that were added or removed, those
+    that a created group holds, or those that a deleted one held as last told. ``old_name`` is what
+    a renamed group was called; of any other change it is ``None``.
+
+    >>> Change("added", "robots", frozenset({"robot:7"}))
+    Change(kind='added', group='robots', topics=frozenset({'robot:7'}), old_name=None)
+    """
+
+    kind: Literal["created", "deleted", "renamed", "added", "removed"]
+    group: str
+    topics: frozenset[str] = _NONE
+    old_name: str | None = None
+
+
+@dataclass(frozen=True)
+class Delta:
+    """What became of one group between two looks.
+
+    A name is None where there was no group: all topics of one that came have been added, and all
+    of one that went have been removed. `held` are all topics in the end, and known where the name
+    is another one: to who sees one of the names alone the group has come or gone.
+    """
+
+    before: str | None
+    after: str | None
+    added: frozenset[str] = _NONE
+    removed: frozenset[str] = _NONE
+    held: frozenset[str] | None = None
+
+    def __bool__(self) -> bool:
+        return bool(self.before != self.after or self.added or self.removed)
+
+    def then(self, later: Delta) -> Delta:
+        """Return what became of the group by this and what came later, as one."""
+        held = later.held
+        if held is None and self.held is not None:
+            held = self.held - later.removed | later.added
+        return Delta(
+            self.before,
+            later.after,
+            self.added - later.removed | later.added - self.removed,
+            self.removed - later.added | later.removed - self.added,
+            held,
+        )
+
+    def within(self, names: Container[str]) -> Delta | None:
+        """Return what it is to who sees groups of these names alone, None where it is nothing."""
+        was, is_now = [name is not None and name in names for name in (self.before, self.after)]
+        if was and is_now:
+            return self
+        if was:
+            return went(self.before, self.held_before())
+        return came(self.after, self.held or _NONE) if is_now else None
+
+    def held_before(self) -> frozenset[str]:
+        return (self.held or _NONE) - self.added | self.removed
+
+
+def came(name: str | None, topics: frozenset[str]) -> Delta:
+    return Delta(None, name, added=topics, held=topics)
+
+
+def went(name: str | None, topics: frozenset[str]) -> Delta:
+    return Delta(name, None, removed=topics, held=_NONE)
+
+
+class Difference(NamedTuple):
+    """What became of all groups between two looks, by what tells each from every other.
+
+    What tells a group apart may be something else from then on: `renumbered` says what was and is.
+    """
+
+    deltas: Mapping[int, Delta]
+    renumbered: Mapping[int, int]
+
+
+def merge(pending: dict[Hashable, Delta], later: Difference, names: Container[str]) -> None:
+    """Add to what is to be told what came later, as far as it concerns groups of these names."""
+    for old, new in later.renumbered.items():
+        if old in pending:
+            pending[new] = pending.pop(old)
+    for group, delta in later.deltas.items():
+        seen = delta.within(names)
+        if seen is not None:
+            before = pending.pop(group, None)
+            seen = before.then(seen) if before is not None else seen
+            if seen:
+                pending[group] = seen
+
+
+def difference(
+    known: Mapping[str, frozenset[str]], found: Mapping[int, tuple[str, frozenset[str]]]
+) -> dict[Hashable, Delta]:
+    """Return what leads from what is known to what was found; groups are the same by their name."""
+    deltas: dict[Hashable, Delta] = {}
+    left = dict(known)
+    for group, (name, topics) in found.items():
+        before = left.pop(name, None)
+        if before is None:
+            deltas[group] = came(name, topics)
+        elif before != topics:
+            deltas[group] = Delta(name, name, topics - before, before - topics)
+    return deltas | {name: went(name, topics) for name, topics in left.items()}
+
+
+def in_order(deltas: Iterable[Delta]) -> Iterator[Change]:
+    """Give the steps in an order in which none meets a name that is taken."""
+    ordered = sorted(deltas, key=lambda delta: (delta.before or "", delta.after or ""))
+    for delta in ordered:
+        if delta.after is None:
+            yield Change("deleted", str(delta.before), delta.removed)
+    stayed = [delta for delta in ordered if None not in (delta.before, delta.after)]
+    waiting = {delta.before: delta for delta in stayed if delta.before != delta.after}
+    anew: set[str | None] = set()
+    for name in list(waiting):
+        if name in waiting:
+            yield from _renames(name, waiting, anew)
+    for delta in ordered:
+        if delta.before is None:
+            yield Change("created", str(delta.after), delta.added)
+    for delta in stayed:
+        if delta.removed and delta.before not in anew:
+            yield Change("removed", str(delta.after), delta.removed)
+        if delta.added and delta.before not in anew:
+            yield Change("added", str(delta.after), delta.added)
+
+
+def _renames(
+    name: str | None, waiting: dict[str | None, Delta], anew: set[str | None]
+) -> Iterator[Change]:
+    """Rename a group, and before it whoever has the name that it gets, and so on.
+
+    Where that leads back to the first of them, that one is told as deleted and created anew.
+    """
+    chain = [waiting.pop(name)]
+    while chain[-1].after in waiting:
+        chain.append(waiting.pop(chain[-1].after))
+    first = chain[0]
+    in_a_circle = chain[-1].after == first.before
+    if in_a_circle:
+        anew.add(first.before)
+        yield Change("deleted", str(first.before), first.held_before())
+    for delta in reversed(chain[in_a_circle:]):
+        yield Change("renamed", str(delta.after), old_name=delta.before)
+    if in_a_circle:
+        yield Change("created", str(first.after), first.held or _NONE)
