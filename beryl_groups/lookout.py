@@ -136,7 +136,7 @@ class Lookout:
                 self._feeds = []
             else:
                 self._feeds = feeds
-            return feeds
+            return list(feeds)  # who is added during a look has not been looked for
 
 
 class Pace:
