@@ -19,7 +19,6 @@ SEED = time.time_ns()
 """Shown by pytest where a test fails."""
 
 
-@pytest.mark.slow
 def test_every_read_is_explained_by_what_was_committed_around_it() -> None:
     """Handles in processes, threads and the sqlite3 shell: no read is stale or early."""
     figures = run(Plan(f"{SEED}", seconds=3))
