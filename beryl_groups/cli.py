@@ -22,6 +22,7 @@ from beryl_groups.commandline import (
     sending,
     transfer,
     upkeep,
+    watching,
     writing,
 )
 from beryl_groups.errors import GroupError
@@ -147,6 +148,7 @@ for _command in (
     writing.set_topics,
     reading.topics,
     reading.groups_of,
+    watching.watch,
     sending.broadcast,
     transfer.export,
     transfer.import_,

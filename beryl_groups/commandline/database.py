@@ -1,7 +1,7 @@
 """The database that a command is given: opened to be read, or to be written.
 
-A command that reads changes nothing. A command that writes does not migrate either: that is for
-``upgrade``, which the user calls on purpose.
+A command that reads changes nothing. One that writes or watches does not migrate either: that is
+for ``upgrade``, which the user calls on purpose.
 """
 
 from __future__ import annotations

@@ -13,10 +13,11 @@ from typing import TYPE_CHECKING
 import click
 import pytest
 
-from beryl_groups import figures
+import beryl_groups
+from beryl_groups import figures, lookout
 from beryl_groups.cli import main
 from tests.commandline.running import call, filled, in_bash, misuse, process, refusal, run
-from tests.processes import PATIENCE
+from tests.processes import PATIENCE, in_thread, wait_until
 
 if TYPE_CHECKING:
     from beryl_groups import Groups
@@ -33,6 +34,7 @@ COMMANDS = {
     "set": "DB GROUP TOPIC...",
     "topics": "DB GROUP --json",
     "groups-of": "DB TOPIC --json",
+    "watch": "DB --prefix --once --json",
     "broadcast": "DB GROUP EVENT [PAYLOAD-JSON] "
     "--to --exclude --timeout --cafile --cert --key --json",
     "export": "DB",
@@ -101,6 +103,8 @@ def test_the_help_of_every_command_has_an_example_that_works(
         Path("groups.jsonl").write_bytes(run("export", "groups.db").raw)
     if name == "rename":
         run("create", "groups.db", "team:web")
+    if name == "watch":
+        in_thread(add_once_it_is_watched)
 
     text = run(*name.split(), "--help").output
 
@@ -115,6 +119,16 @@ def test_the_help_of_every_command_has_an_example_that_works(
         assert done.status == 0
     if example[2]:
         assert done.output == re.sub("^    ", "", example[2], flags=re.MULTILINE)
+
+
+def add_once_it_is_watched() -> None:
+    wait_until(is_watched)
+    with beryl_groups.start("groups.db") as groups:
+        groups.add("team:design", "room:colours")
+
+
+def is_watched() -> bool:
+    return any(feed.begun for each in list(lookout._lookouts) for feed in list(each._feeds))
 
 
 def test_the_program_tells_its_version() -> None:
