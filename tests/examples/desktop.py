@@ -3,25 +3,27 @@
 Needs PySide6. Open it twice on one file, or edit the file with ``beryl-groups`` or the
 ``sqlite3`` shell beside it: each window shows what the others change.
 
-Reads are made where they are needed, in the window's thread: no read waits for a writer, and one
-that repeats is answered from memory in microseconds. A write may have to wait, for the storage or
-for another process, so a worker thread makes it; and a broadcast, whose callback may be slow.
+What the window shows is what a watch has told it, whoever made the change, so it reads nothing. A
+write may have to wait, for the storage or for another process, so a worker thread makes it; and a
+broadcast, whose callback may be slow.
 """
 
 from __future__ import annotations
 
 import signal
+import socket
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
-from PySide6.QtCore import QTimer, Signal
+from PySide6.QtCore import QSocketNotifier, Qt, Signal
 from PySide6.QtWidgets import (
     QApplication,
     QGroupBox,
     QHBoxLayout,
     QLineEdit,
     QListWidget,
+    QListWidgetItem,
     QMainWindow,
     QMessageBox,
     QPushButton,
@@ -37,8 +39,7 @@ if TYPE_CHECKING:
 
     from PySide6.QtGui import QCloseEvent
 
-LOOK_EVERY = 250
-"""Milliseconds between two looks whether another process has changed something."""
+    from beryl_groups import Change
 
 
 def row(*widgets: QWidget) -> QHBoxLayout:
@@ -55,6 +56,7 @@ class Names(QGroupBox):
         super().__init__(title)
         self.list = QListWidget()
         self.list.setSpacing(2)
+        self.list.setSortingEnabled(True)
         self.field = QLineEdit(placeholderText=f"New {kind}")
         self.add_button = QPushButton("Add")
         self.remove_button = QPushButton("Remove")
@@ -74,15 +76,18 @@ class Names(QGroupBox):
         self.field.clear()
         return name
 
-    def show_names(self, names: list[str]) -> None:
-        """Show these, with the same one chosen as before where it is still there."""
-        if names == [self.list.item(row).text() for row in range(self.list.count())]:
-            return
-        chosen = self.chosen
-        self.list.clear()
+    def item(self, name: str) -> QListWidgetItem:
+        (found,) = self.list.findItems(name, Qt.MatchFlag.MatchExactly)
+        return found
+
+    def add(self, *names: str) -> None:
         self.list.addItems(names)
-        if names:
-            self.list.setCurrentRow(names.index(chosen) if chosen in names else 0)
+        if self.chosen is None:
+            self.list.setCurrentRow(0)
+
+    def remove(self, *names: str) -> None:
+        for name in names:
+            self.list.takeItem(self.list.row(self.item(name)))
 
 
 class Window(QMainWindow):
@@ -91,12 +96,16 @@ class Window(QMainWindow):
     received = Signal(str, str, object)
     """Its ``emit`` is the callback of broadcasts: Qt takes each event to the window's thread."""
 
+    changed = Signal(object)
+    """Its ``emit`` is the callback of a watch, whose thread is another one than the window's."""
+
     ended = Signal(object)
     """What the worker was asked for is done, or has failed with this error."""
 
     def __init__(self, database: str) -> None:
         super().__init__()
         self.groups: Groups = beryl_groups.start(database)
+        self.known: dict[str, set[str]] = {}
         self.worker = ThreadPoolExecutor(1)  # one: what is clicked first is written first
 
         self.group_names = Names("Groups", "group")
@@ -116,10 +125,9 @@ class Window(QMainWindow):
         self.broadcast_button.clicked.connect(self.broadcast)
         self.received.connect(self.show_event)
         self.ended.connect(self.show_outcome)
-        self.timer = QTimer(self, interval=LOOK_EVERY)
-        self.timer.timeout.connect(self.refresh)
-        self.timer.start()
-        self.refresh()
+        self.changed.connect(self.show_change)
+        self.show_topics()
+        self.groups.watch(self.changed.emit, known={})
 
     def arrange(self) -> None:
         events = QGroupBox("Events")
@@ -134,21 +142,32 @@ class Window(QMainWindow):
         self.resize(680, 480)
         self.statusBar().showMessage("Ready.")
 
-    def refresh(self) -> None:
-        """Show what the file holds now."""
-        try:
-            self.group_names.show_names(self.groups.list_groups())
-        except GroupError as error:  # the storage failed; the next look may do better
-            self.statusBar().showMessage(str(error))
-        self.show_topics()
+    def show_change(self, change: Change) -> None:
+        """Take a step from what is shown to what the file holds."""
+        group, topics, old_name = change.group, change.topics, change.old_name
+        if change.kind == "created":
+            self.known[group] = set(topics)
+            self.group_names.add(group)
+        elif change.kind == "deleted":
+            del self.known[group]
+            self.group_names.remove(group)
+        elif old_name is not None:
+            self.known[group] = self.known.pop(old_name)
+            self.group_names.item(old_name).setText(group)
+            self.show_topics()
+        elif change.kind == "added":
+            self.known[group] |= topics
+            if group == self.group_names.chosen:
+                self.topic_names.add(*topics)
+        else:
+            self.known[group] -= topics
+            if group == self.group_names.chosen:
+                self.topic_names.remove(*topics)
 
     def show_topics(self) -> None:
-        group, topics = self.group_names.chosen, []
-        try:
-            topics = sorted(self.groups.topics(group)) if group else []
-        except GroupError as error:  # such as that another process has just deleted the group
-            self.statusBar().showMessage(str(error))
-        self.topic_names.show_names(topics)
+        group = self.group_names.chosen
+        self.topic_names.list.clear()
+        self.topic_names.add(*self.known.get(group or "", ()))
         self.topic_names.setTitle(f"Topics of {group}" if group else "Topics")
         self.topic_names.setEnabled(group is not None)
         self.broadcast_button.setEnabled(group is not None)
@@ -187,15 +206,29 @@ class Window(QMainWindow):
 
     def show_outcome(self, error: BaseException | None) -> None:
         self.statusBar().showMessage("Done." if error is None else str(error))
-        self.refresh()
 
     def closeEvent(self, event: QCloseEvent) -> None:  # noqa: N802 - Qt's name
         """Let what was asked for end, and close the file."""
-        self.timer.stop()
         self.hide()
         self.worker.shutdown()
         self.groups.close()
         event.accept()
+
+
+def close_on_signals(window: Window) -> list[object]:
+    """Have signals close the window, and return what has to be kept for that.
+
+    Python hears of a signal only when it runs, and Qt does not call it while nothing happens.
+    """
+    wake, woken = socket.socketpair()
+    for end in (wake, woken):
+        end.setblocking(False)
+    signal.set_wakeup_fd(wake.fileno())
+    notifier = QSocketNotifier(woken.fileno(), QSocketNotifier.Type.Read)
+    notifier.activated.connect(lambda: woken.recv(1))
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: window.close())
+    return [wake, woken, notifier]
 
 
 def main(arguments: list[str]) -> int:
@@ -206,8 +239,7 @@ def main(arguments: list[str]) -> int:
     except GroupError as error:
         QMessageBox.critical(None, "beryl_groups", str(error))
         return 1
-    for number in (signal.SIGINT, signal.SIGTERM):  # Python sees them when the timer calls it
-        signal.signal(number, lambda *_: QTimer.singleShot(0, window.close))
+    _kept = close_on_signals(window)
     window.show()
     return application.exec()
 

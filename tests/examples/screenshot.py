@@ -6,12 +6,16 @@ import os
 import sys
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
 
 from PySide6.QtWidgets import QApplication
 
 import beryl_groups
 from tests.examples.desktop import Window
 from tests.processes import wait_until
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 PICTURE = Path(__file__).with_name("desktop.png")
 GROUPS = {
@@ -27,9 +31,8 @@ def main(picture: Path) -> None:
     application = QApplication([])
     application.setStyle("Fusion")
 
-    def is_done() -> bool:
-        application.processEvents()
-        return window.statusBar().currentMessage() == "Done."
+    def wait_for(condition: Callable[[], bool]) -> None:
+        wait_until(lambda: application.processEvents() or condition())  # type: ignore[func-returns-value]
 
     with TemporaryDirectory() as folder:
         os.chdir(folder)
@@ -39,11 +42,12 @@ def main(picture: Path) -> None:
                 groups.add(name, *topics)
         window = Window("home.db")
         window.show()
+        wait_for(lambda: window.group_names.list.count() == len(GROUPS))
         window.group_names.list.setCurrentRow(2)
         window.event_field.setText("power")
         window.payload_field.setText("off")
         window.broadcast_button.click()
-        wait_until(is_done)
+        wait_for(lambda: window.statusBar().currentMessage() == "Done.")
         window.grab().save(str(picture))
         window.close()
 

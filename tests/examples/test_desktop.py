@@ -127,7 +127,7 @@ def refuse(window: Window, database: Path) -> None:
     for name, sentence in (("lamps", "exists already"), ("", "it is empty")):
         enter(window.group_names, name)
         wait_for(lambda sentence=sentence: sentence in message(window))  # type: ignore[misc]
-    assert shown(window.group_names) == ["lamps", "night"]
+    wait_for(lambda: shown(window.group_names) == ["lamps", "night"])
 
 
 def test_what_is_refused_is_a_sentence_in_the_window(team: Path) -> None:
@@ -138,6 +138,7 @@ def test_what_is_refused_is_a_sentence_in_the_window(team: Path) -> None:
 def broadcast(window: Window, database: Path) -> None:
     threads = set()
     window.log.model().rowsInserted.connect(lambda: threads.add(threading.current_thread()))
+    wait_for(lambda: "lamps" in shown(window.group_names))
     choose(window.group_names, "lamps")
     window.event_field.setText("power")
     window.payload_field.setText("off")
@@ -159,10 +160,18 @@ def watch(window: Window, database: Path) -> None:
         command = [PROGRAM, arguments[0], str(database), *arguments[1:]]
         subprocess.run(command, env=environment(), check=True, timeout=PATIENCE)
 
+    wait_for(lambda: "night" in shown(window.group_names))
     choose(window.group_names, "night")
     run("add", "night", "heater")
     wait_for(lambda: shown(window.topic_names) == ["heater", "lamp:hall"])
+    run("remove", "night", "heater")
+    wait_for(lambda: shown(window.topic_names) == ["lamp:hall"])
     run("delete", "lamps")
+    wait_for(lambda: shown(window.group_names) == ["night"])
+    run("rename", "night", "evening")
+    wait_for(lambda: shown(window.group_names) == ["evening"])
+    assert window.topic_names.title() == "Topics of evening"
+    run("rename", "evening", "night")
     wait_for(lambda: shown(window.group_names) == ["night"])
     assert window.group_names.chosen == "night"
     run("delete", "night")
@@ -177,8 +186,13 @@ def test_what_another_process_changes_is_shown(team: Path) -> None:
 
 
 def stay_alive(window: Window, database: Path) -> None:
+    from PySide6.QtCore import QTimer
+
     ticks: list[None] = []
-    window.timer.timeout.connect(lambda: ticks.append(None))
+    timer = QTimer(interval=20)
+    timer.timeout.connect(lambda: ticks.append(None))
+    timer.start()
+    wait_for(lambda: shown(window.group_names) == ["lamps", "night"])
     with closing(sqlite.driver.connect(database, isolation_level=None)) as writer:
         writer.execute("BEGIN IMMEDIATE")
         enter(window.group_names, "plugs")
