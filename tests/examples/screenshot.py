@@ -32,7 +32,7 @@ def main(picture: Path) -> None:
     application.setStyle("Fusion")
 
     def wait_for(condition: Callable[[], bool]) -> None:
-        wait_until(lambda: application.processEvents() or condition())  # type: ignore[func-returns-value]
+        wait_until(lambda: application.processEvents() or condition())
 
     with TemporaryDirectory() as folder:
         os.chdir(folder)
