@@ -218,16 +218,17 @@ class Window(QMainWindow):
 def close_on_signals(window: Window) -> list[object]:
     """Have signals close the window, and return what has to be kept for that.
 
-    Python hears of a signal only when it runs, and Qt does not call it while nothing happens.
+    Python hears of a signal only when it runs, and Qt does not call it while nothing happens: so
+    the signal writes to a socket, on which Qt waits.
     """
     wake, woken = socket.socketpair()
     for end in (wake, woken):
         end.setblocking(False)
     signal.set_wakeup_fd(wake.fileno())
     notifier = QSocketNotifier(woken.fileno(), QSocketNotifier.Type.Read)
-    notifier.activated.connect(lambda: woken.recv(1))
+    notifier.activated.connect(window.close)
     for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: window.close())
+        signal.signal(number, lambda *_: None)
     return [wake, woken, notifier]
 
 
