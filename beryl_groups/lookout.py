@@ -28,7 +28,8 @@ _SHARE = 20
 """A look is taken only every so many times as long as looks keep a processor busy."""
 
 _SLACK = 0.1
-"""Seconds of which looks may be taken sooner, where there were none for a while."""
+"""Seconds by which looks may be taken sooner, where there were none for a while: who writes
+without a pause is told of once for each interval, and who seldom writes at once."""
 
 PATIENCE = 5.0
 """Seconds to wait for a thread that is to end, and may be in a callback."""
@@ -177,7 +178,8 @@ class Pace:
             self._failing_since, self._logged = None, False
         if not joining:  # who begins to watch has asked for that look
             since = max(self._not_before, begin - _SLACK)
-            self._not_before = since + _SHARE * (thread_time() - used)
+            interval = min((feed.interval for feed in feeds), default=0.0)
+            self._not_before = since + max(_SHARE * (thread_time() - used), interval)
 
     def _fail(self, error: GroupError, joining: list[Feed]) -> None:
         now = monotonic()

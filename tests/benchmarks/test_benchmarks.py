@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import subprocess
 import sys
 from pathlib import Path
@@ -10,7 +11,7 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
-from tests.benchmarks import contenders, growth, processes, threads
+from tests.benchmarks import contenders, growth, processes, threads, watching
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -59,6 +60,18 @@ def test_the_short_form_measures_every_work_for_everyone(tmp_path: Path) -> None
     assert [cell == "-" for cell in last[1:]] == [not kind.several_processes for kind in present]
     for kind in contenders.KINDS:
         assert f"- {kind.name}: {kind.promises}." in printed
+    assert not list(tmp_path.iterdir()), "the benchmark left files behind"
+
+
+def test_what_watching_costs_is_printed(tmp_path: Path) -> None:
+    """How soon a change is told, what writes take beside watches, and looks of each size."""
+    printed = _run("tests.benchmarks.watching", "--short", "--folder", str(tmp_path))
+    ways, works, sizes = _tables(printed)
+    missing = importlib.util.find_spec("watchfiles") is None
+    assert [row[0] for row in ways] == list(watching.WAYS)[: len(watching.WAYS) - missing]
+    assert len(works) == 2
+    assert [row[0] for row in sizes] == ["100", "1,000"]
+    assert "inf" not in printed
     assert not list(tmp_path.iterdir()), "the benchmark left files behind"
 
 
