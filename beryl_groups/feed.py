@@ -52,6 +52,7 @@ class Feed:
         forsaken: Callable[[], bool] = bool,
     ) -> None:
         self.scope = scope
+        self.ranges = scope.ranges()
         self.interval = interval
         self.begun = self.ended = False
         self.error: Exception | None = None

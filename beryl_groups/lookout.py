@@ -162,7 +162,7 @@ class Pace:
         begin, used = monotonic(), thread_time()
         joining = [feed for feed in feeds if not feed.begun]
         try:
-            seen = looks.look({each for feed in feeds for each in feed.scope.ranges()})
+            seen = looks.look(set().union(*[feed.ranges for feed in feeds]))
             for feed in feeds:
                 if feed.begun:
                     feed.put(seen)

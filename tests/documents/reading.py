@@ -12,7 +12,11 @@ CHANNELS = ROOT / "beryl_groups" / "channels" / "README.md"
 PACKING = ROOT / "beryl_groups" / "__pyinstaller" / "README.md"
 """Its commands ``tests.freezing`` runs, as they take long."""
 
-DOCUMENTS = [README, *sorted((ROOT / "beryl_groups").glob("*/README.md"))]
+DOCUMENTS = [
+    README,
+    ROOT / "beryl_groups" / "WATCH.md",
+    *sorted((ROOT / "beryl_groups").glob("*/README.md")),
+]
 """Those whose examples are run."""
 
 FOLLOWED = "tests/documents/test_documents.py"
