@@ -86,7 +86,8 @@ class Lookout:
                 self._looks = self._thread = None  # who comes next has another
         deadline = monotonic() + PATIENCE
         for thread in needless:
-            if thread is not None and thread is not threading.current_thread():
+            # What has no number was not started, for Ctrl-C came first.
+            if thread and thread.ident and thread is not threading.current_thread():
                 thread.join(max(deadline - monotonic(), 0))
 
     def _start(self) -> None:

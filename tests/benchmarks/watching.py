@@ -155,10 +155,10 @@ def filled(path: Path, groups: int) -> Path:
     return path
 
 
-def idle(folder: Path, seconds: float) -> float:
-    """Return what a watch takes of a processor while nothing happens."""
-    path = filled(folder / "idle" / "groups.db", _GROUPS)
-    with beryl_groups.start(path) as groups, groups.watch(lambda change: None):
+def idle(folder: Path, way: str, seconds: float) -> float:
+    """Return what it takes of a processor to wait for changes while nothing happens."""
+    path = filled(folder / f"{way}-idle" / "groups.db", _GROUPS)
+    with WAYS[way](path, lambda topic: None):
         time.sleep(0.1)
         before = time.process_time()
         time.sleep(seconds)
@@ -229,17 +229,17 @@ def main(words: list[str] | None = None) -> None:
     seconds = partial(shown, unit=Unit.SECONDS)
     with tempfile.TemporaryDirectory(dir=given.folder) as name:
         folder = Path(name)
-        print("| a change of another process is told | idle: median | p99 | busy: median | p99 |")
-        print("|---|---|---|---|---|")
+        print("| told of another process | idle: median | p99 | busy: median | p99 | processor |")
+        print("|---|---|---|---|---|---|")
         for way in WAYS:
             with suppress(ImportError):  # without watchfiles
                 cells = []
                 for threads in (0, 4):
                     took = latencies(folder, way, 5 if given.short else 200, threads)
                     cells += [statistics.median(took), took[int(0.99 * len(took))]]
-                print(f"| {way} | {' | '.join(map(seconds, cells))} |")
-        share = idle(folder, 0.2 if given.short else 10)
-        print(f"\nWhile nothing happens a watch takes {share:.2%} of a processor.\n")
+                share = idle(folder, way, 0.2 if given.short else 10)
+                print(f"| {way} | {' | '.join(map(seconds, cells))} | {share:.2%} |")
+        print()
         print("| work | without a watch | beside ten watches | ratio |")
         print("|---|---|---|---|")
         rounds, adds = (1, 3) if given.short else (101, 20)

@@ -15,7 +15,13 @@ from beryl_groups import Change, StorageFailed, lookout, sqlite
 from beryl_groups.sqlite import seen
 from tests.contract.watching import Follower, take
 from tests.processes import PATIENCE, gather, in_thread, open_files, opened_since, shell
-from tests.sqlite.opening import everything, folder_for_all, give_to_nobody, unprivileged
+from tests.sqlite.opening import (
+    everything,
+    folder_for_all,
+    give_to_nobody,
+    run_sql,
+    unprivileged,
+)
 from tests.sqlite.store import store
 from tests.sqlite.test_damage import broken_schema
 from tests.sqlite.test_shell import EDITS
@@ -59,6 +65,25 @@ def test_ids_exchanged_by_hand_are_told(groups: Groups, path: Path) -> None:
     with groups.watch(follower):
         shell(path, "UPDATE groups SET id = -id; UPDATE groups SET id = id + 4")
         follower.wait_for({"a": {"of c"}, "b": {"of b"}, "c": {"of a"}})
+
+
+def test_a_migration_beside_a_watch_is_nothing_to_tell(groups: Groups, path: Path) -> None:
+    """Tables that are made anew with what they held hold the same, and the watch goes on."""
+    groups.add("team", "a", create=True)
+    with groups.watch() as changes:
+        run_sql(
+            path,
+            "PRAGMA foreign_keys = OFF",
+            "BEGIN IMMEDIATE",
+            "CREATE TABLE later (id INTEGER PRIMARY KEY AUTOINCREMENT, name TEXT NOT NULL UNIQUE, "
+            "created_at TEXT NOT NULL DEFAULT 'now', note TEXT) STRICT",
+            "INSERT INTO later (id, name, created_at) SELECT id, name, created_at FROM groups",
+            "DROP TABLE groups",
+            "ALTER TABLE later RENAME TO groups",
+            "COMMIT",
+        )
+        groups.add("team", "b")
+        assert take(changes) == [Change("added", "team", frozenset({"b"}))]
 
 
 def write(database: str, number: int) -> None:
