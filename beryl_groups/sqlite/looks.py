@@ -142,15 +142,13 @@ class FileLooks:
 
     def _connect(self) -> Connection:
         connection = self._store.connect()
-        new = self._seen is None
         try:
             if self._seen is None:
                 self._name = f"file:/beryl_groups-{os.urandom(8).hex()}?vfs=memdb"
                 self._seen = sqlite.driver.connect(self._name, uri=True, check_same_thread=False)
             connection.execute("ATTACH ? AS seen", (self._name,))
+            connection.executescript(seen.TABLES)
             connections.wait_at_most(connection, 0)  # there is a next look
-            if new:
-                connection.executescript(seen.TABLES)
         except BaseException:
             self._store.close_connection(connection)
             raise

@@ -74,6 +74,7 @@ def test_a_migration_beside_a_watch_is_nothing_to_tell(groups: Groups, path: Pat
         run_sql(
             path,
             "PRAGMA foreign_keys = OFF",
+            "PRAGMA legacy_alter_table = ON",
             "BEGIN IMMEDIATE",
             "CREATE TABLE later (id INTEGER PRIMARY KEY AUTOINCREMENT, name TEXT NOT NULL UNIQUE, "
             "created_at TEXT NOT NULL DEFAULT 'now', note TEXT) STRICT",
