@@ -23,10 +23,13 @@ if TYPE_CHECKING:
     Group = tuple[str, str]  # its name, and when it was created
 
 TABLES = """
-    CREATE TABLE IF NOT EXISTS seen.ranges (lowest TEXT, above, PRIMARY KEY (lowest, above)) WITHOUT ROWID;
+    CREATE TABLE IF NOT EXISTS seen.ranges (
+        lowest TEXT, above, PRIMARY KEY (lowest, above)
+    ) WITHOUT ROWID;
     CREATE TABLE IF NOT EXISTS seen.groups (id INTEGER PRIMARY KEY, name TEXT, created_at TEXT);
-    CREATE TABLE IF NOT EXISTS seen.topics (group_id INTEGER, topic TEXT, PRIMARY KEY (group_id, topic))
-        WITHOUT ROWID;
+    CREATE TABLE IF NOT EXISTS seen.topics (
+        group_id INTEGER, topic TEXT, PRIMARY KEY (group_id, topic)
+    ) WITHOUT ROWID;
 """
 _ABOVE_ALL_TEXT = b""  # SQLite orders every blob after every text
 
