@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
     from collections.abc import Container, Hashable, Iterable, Iterator, Mapping
@@ -29,7 +29,6 @@ class Change:
     old_name: str | None = None
 
 
-@dataclass(frozen=True)
 class Delta:
     """What became of one group between two looks.
 
@@ -38,11 +37,21 @@ class Delta:
     is another one: to who sees one of the names alone the group has come or gone.
     """
 
-    before: str | None
-    after: str | None
-    added: frozenset[str] = _NONE
-    removed: frozenset[str] = _NONE
-    held: frozenset[str] | None = None
+    __slots__ = ("added", "after", "before", "held", "removed")
+
+    def __init__(
+        self,
+        before: str | None,
+        after: str | None,
+        added: frozenset[str] = _NONE,
+        removed: frozenset[str] = _NONE,
+        held: frozenset[str] | None = None,
+    ) -> None:
+        self.before = before
+        self.after = after
+        self.added = added
+        self.removed = removed
+        self.held = held
 
     def __bool__(self) -> bool:
         return bool(self.before != self.after or self.added or self.removed)
@@ -81,14 +90,15 @@ def went(name: str | None, topics: frozenset[str]) -> Delta:
     return Delta(name, None, removed=topics, held=_NONE)
 
 
-class Difference(NamedTuple):
+class Difference:
     """What became of all groups between two looks, by what tells each from every other.
 
     What tells a group apart may be something else from then on: `renumbered` says what was and is.
     """
 
-    deltas: Mapping[int, Delta]
-    renumbered: Mapping[int, int]
+    def __init__(self, deltas: Mapping[int, Delta], renumbered: Mapping[int, int]) -> None:
+        self.deltas = deltas
+        self.renumbered = renumbered
 
 
 def merge(pending: dict[Hashable, Delta], later: Difference, names: Container[str]) -> None:

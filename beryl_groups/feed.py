@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from beryl_groups.changes import difference, in_order, merge
@@ -17,12 +16,12 @@ if TYPE_CHECKING:
     from beryl_groups.engine import Looks, Range
 
 
-@dataclass(frozen=True)
 class Scope:
     """The names of groups that somebody watches: these, or else all with a prefix."""
 
-    names: frozenset[str] | None
-    prefix: str = ""
+    def __init__(self, names: frozenset[str] | None, prefix: str = "") -> None:
+        self.names = names
+        self.prefix = prefix
 
     def __contains__(self, name: object) -> bool:
         if self.names is not None:
