@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import os
 import threading
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Protocol
 
 from beryl_groups import sqlite
@@ -42,6 +42,7 @@ if TYPE_CHECKING:
         def connect(self) -> Connection: ...
         def close_connection(self, connection: Connection) -> None: ...
         def translated(self, error: Exception) -> Exception: ...
+        def busy(self) -> Exception: ...
 
 
 _NOTHING = Difference({}, {})
@@ -82,7 +83,10 @@ class FileLooks:
                     if not outdated:
                         connection.execute("COMMIT")
             except sqlite.Errors as error:
-                self.disconnect()
+                self._disconnect()
+                if connections.primary_code(error) == sqlite.driver.SQLITE_INTERRUPT:
+                    self._store.refuse_if_closed()
+                    raise self._store.busy() from error  # by a fork, which is over soon
                 raise self._store.translated(error) from error
             if outdated:
                 return self.look(ranges)
@@ -98,20 +102,18 @@ class FileLooks:
                 found = [(id_, name) for id_, name in groups if name in names]
                 return {id_: (name, seen.topics(connection, id_)) for id_, name in found}
             except sqlite.Errors as error:
-                self.disconnect()
+                self._disconnect()
                 raise self._store.translated(error) from error
 
     def disconnect(self) -> None:
-        """Let go of the file; the next look opens it again."""
+        """Let go of the file, and cut a look short that is under way; the next opens it again."""
+        self._interrupt()
         with self._lock:
-            self._version = None
-            if self._connection is not None:
-                self._store.close_connection(self._connection)
-                self._connection = None
+            self._disconnect()
 
     def close(self) -> None:
         with self._lock:
-            self.disconnect()
+            self._disconnect()
             if self._seen is not None:
                 self._seen.close()
                 self._seen = None
@@ -120,9 +122,10 @@ class FileLooks:
     @contextmanager
     def paused(self, seconds: float) -> Iterator[bool]:
         """Look at nothing inside the block, with no connection open; False if it takes too long."""
+        self._interrupt()
         with held(self._lock, seconds) as in_time:
             if in_time:
-                self.disconnect()
+                self._disconnect()
             yield in_time
 
     def abandon(self) -> object:
@@ -131,12 +134,24 @@ class FileLooks:
         seen, self._seen, self._connection = self._seen, None, None
         return seen
 
+    def _interrupt(self) -> None:
+        connection = self._connection
+        if connection is not None:
+            with suppress(sqlite.Error):  # it has been closed meanwhile
+                connection.interrupt()
+
+    def _disconnect(self) -> None:
+        self._version = None
+        if self._connection is not None:
+            self._store.close_connection(self._connection)
+            self._connection = None
+
     def _current(self) -> Connection:
         """Return a connection to the file that is there now, or raise where it is another one."""
         connection = self._connection
         self.lost = self._store.location.identity() != self._file
         if connection is not None and (self.lost or connection.is_outdated()):
-            self.disconnect()
+            self._disconnect()
             connection = None
         return connection or self._connect()
 

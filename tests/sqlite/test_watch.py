@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import logging
+import os
 import threading
 import time
 from typing import TYPE_CHECKING
@@ -14,7 +15,7 @@ import beryl_groups
 from beryl_groups import Change, StorageFailed, lookout, sqlite
 from beryl_groups.sqlite import seen
 from tests.contract.watching import Follower, take
-from tests.processes import PATIENCE, gather, in_thread, open_files, opened_since, shell
+from tests.processes import PATIENCE, Fork, gather, in_thread, open_files, opened_since, shell
 from tests.sqlite.opening import (
     everything,
     folder_for_all,
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from beryl_groups import Groups
     from beryl_groups.changes import Difference
     from beryl_groups.engine import Range
+    from beryl_groups.sqlite.connections import Connection
 
 
 def test_edits_made_with_the_shell_are_told(groups: Groups, path: Path) -> None:
@@ -288,6 +290,49 @@ def test_looks_are_farther_apart_where_there_is_much_to_read(groups: Groups) -> 
                 break
     spent = sum(used for _, used in taken[:4])
     assert taken[4][0] - taken[0][0] > 20 * spent - lookout._SLACK
+
+
+ENDLESS = """
+    WITH RECURSIVE n(x) AS (SELECT coalesce(begin(), 1) UNION ALL SELECT x + 1 FROM n) SELECT count(*) FROM n
+"""
+
+
+@pytest.fixture
+def endless_look(monkeypatch: pytest.MonkeyPatch) -> threading.Event:
+    """Have the look that comes next never end by itself, and tell when it has begun."""
+    see, begun = seen.see, threading.Event()
+
+    def see_for_ever(connection: Connection) -> Difference:
+        if not begun.is_set():
+            connection.create_function("begin", 0, begun.set)
+            connection.execute(ENDLESS).fetchall()
+        return see(connection)
+
+    monkeypatch.setattr(seen, "see", see_for_ever)
+    begun.set()
+    return begun
+
+
+def test_a_close_cuts_a_look_short(groups: Groups, endless_look: threading.Event) -> None:
+    """However much there is to read, who closes the handle waits for nothing."""
+    changes = groups.watch()
+    endless_look.clear()
+    groups.create("team")
+    assert endless_look.wait(PATIENCE)
+    in_thread(groups.close).result(PATIENCE)
+    assert list(changes) == []
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system knows no fork")
+@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
+def test_a_fork_cuts_a_look_short(groups: Groups, endless_look: threading.Event) -> None:
+    """And the parent looks once more, so that nothing is missed."""
+    with groups.watch() as changes:
+        endless_look.clear()
+        groups.create("team")
+        assert endless_look.wait(PATIENCE)
+        Fork(bool).result()
+        assert take(changes) == [Change("created", "team")]
 
 
 def test_the_driver_knows_databases_in_memory_that_have_a_name() -> None:
