@@ -293,7 +293,8 @@ def test_looks_are_farther_apart_where_there_is_much_to_read(groups: Groups) -> 
 
 
 ENDLESS = """
-    WITH RECURSIVE n(x) AS (SELECT coalesce(begin(), 1) UNION ALL SELECT x + 1 FROM n) SELECT count(*) FROM n
+    WITH RECURSIVE n(x) AS (SELECT coalesce(begin(), 1) UNION ALL SELECT x + 1 FROM n)
+    SELECT count(*) FROM n
 """
 
 
