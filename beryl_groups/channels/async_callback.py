@@ -49,18 +49,21 @@ def from_async(
         raise TypeError(f"loop is an event loop of asyncio, not {shown(loop)}.")
     end = _End.of(loop)
 
-    async def run(topic: str, event: str, payload: Any) -> asyncio.CancelledError | None:
+    async def run(
+        topic: str, event: str, payload: Any, returned: list[asyncio.CancelledError | None]
+    ) -> None:
         await end.foresee()
+        failure = None
         try:
-            returned = callback(topic, event, payload)
-            if inspect.isawaitable(returned):
-                await returned
+            result = callback(topic, event, payload)
+            if inspect.isawaitable(result):
+                await result
         except asyncio.CancelledError as error:
             task = asyncio.current_task()
             if task is None or task.cancelling():
                 raise
-            return error  # nobody has cancelled the task
-        return None
+            failure = error  # nobody has cancelled the task
+        returned.append(failure)
 
     def send(topic: str, event: str, payload: Any) -> None:
         if _runs_here(loop):
@@ -70,8 +73,13 @@ def from_async(
             )
         if end.come.done() or not loop.is_running():
             raise LoopEnded("The event loop of the async callback does not run.")
-        failure = _outcome(run(topic, event, payload), loop, end.come)
-        if failure is not None:
+        returned: list[asyncio.CancelledError | None] = []
+        try:
+            _outcome(run(topic, event, payload, returned), loop, end.come)
+        except LoopEnded:
+            if not returned:  # it may have ended between the callback and this thread's turn
+                raise
+        if (failure := returned[0]) is not None:
             raise CancelledError(*failure.args) from failure
 
     return send
