@@ -6,6 +6,7 @@ import asyncio
 import inspect
 from concurrent.futures import FIRST_COMPLETED, CancelledError, Future, wait
 from contextlib import suppress
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from beryl_groups.broadcast import check_callback
@@ -49,22 +50,6 @@ def from_async(
         raise TypeError(f"loop is an event loop of asyncio, not {shown(loop)}.")
     end = _End.of(loop)
 
-    async def run(
-        topic: str, event: str, payload: Any, returned: list[asyncio.CancelledError | None]
-    ) -> None:
-        await end.foresee()
-        failure = None
-        try:
-            result = callback(topic, event, payload)
-            if inspect.isawaitable(result):
-                await result
-        except asyncio.CancelledError as error:
-            task = asyncio.current_task()
-            if task is None or task.cancelling():
-                raise
-            failure = error  # nobody has cancelled the task
-        returned.append(failure)
-
     def send(topic: str, event: str, payload: Any) -> None:
         if _runs_here(loop):
             raise RuntimeError(
@@ -75,7 +60,8 @@ def from_async(
             raise LoopEnded("The event loop of the async callback does not run.")
         returned: list[asyncio.CancelledError | None] = []
         try:
-            _outcome(run(topic, event, payload, returned), loop, end.come)
+            call = partial(callback, topic, event, payload)
+            _outcome(_run(call, end, returned), loop, end.come)
         except LoopEnded:
             if not returned:  # it may have ended between the callback and this thread's turn
                 raise
@@ -83,6 +69,24 @@ def from_async(
             raise CancelledError(*failure.args) from failure
 
     return send
+
+
+async def _run(
+    call: Callable[[], object], end: _End, returned: list[asyncio.CancelledError | None]
+) -> None:
+    """Call and await on the loop; note that it has returned, or that it cancelled itself."""
+    await end.foresee()
+    failure = None
+    try:
+        result = call()
+        if inspect.isawaitable(result):
+            await result
+    except asyncio.CancelledError as error:
+        task = asyncio.current_task()
+        if task is None or task.cancelling():
+            raise
+        failure = error  # nobody has cancelled the task
+    returned.append(failure)
 
 
 def _outcome(running: Coroutine[Any, Any, T], loop: asyncio.AbstractEventLoop, end: Future[T]) -> T:
