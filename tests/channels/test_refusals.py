@@ -13,7 +13,7 @@ from tests.processes import PATIENCE
 
 if TYPE_CHECKING:
     import socket
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
     from pathlib import Path
 
 TOPICS = ["ok/1", "no/1", "no/2", "ok/2"]
@@ -56,6 +56,30 @@ def test_what_an_acl_of_mosquitto_denies_is_told(acl: str) -> None:
         f"2 messages were not confirmed by the MQTT broker at {HOST}:{server.port} "
         "(to 'no/1' and 'no/2'): it refuses them (Not authorized)."
     )
+
+
+@pytest.mark.parametrize(
+    ("number", "denied"),
+    [(60, range(1, 60, 2)), (2000, [1000]), (400, range(400)), (1000, range(0, 1000, 2))],
+)
+def test_many_that_an_acl_of_mosquitto_denies_are_all_told(
+    acl: str, number: int, denied: Iterable[int]
+) -> None:
+    """Each denied topic is among them, and each other gets its event, whatever the broker closes.
+
+    Mosquitto 2.0.11 closes the connection after each denial.
+    """
+    pytest.importorskip(LIBRARIES["mqtt"], reason="needs paho-mqtt")
+    refused = {f"no/{i}" for i in denied}
+    topics = [f"no/{i}" if f"no/{i}" in refused else f"ok/{i}" for i in range(number)]
+    with mosquitto(None, acl) as server, MqttSubscriber(server.port, "ok/+") as subscriber:
+        sentence = use(f"mqtt://{HOST}:{server.port}", *topics)
+        subscriber.client.publish("end", qos=2)
+        got = {topic for topic, _ in subscriber.until_end()}
+    assert got == set(topics) - refused
+    assert sentence.startswith(f"{len(refused)} messages were not confirmed")
+    assert "'ok/" not in sentence
+    assert sentence.endswith("it refuses them (Not authorized).")
 
 
 @pytest.mark.parametrize(
