@@ -8,8 +8,8 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from beryl_groups.channels.encryption import ENCRYPTED, other_way, reason_of_tls
-from beryl_groups.channels.errors import SendFailed, Undelivered, ended
-from beryl_groups.channels.mqtt_answers import PASSING, UNKNOWN_ANSWER, size_of, words_of
+from beryl_groups.channels.errors import SendFailed, ended
+from beryl_groups.channels.mqtt_answers import PASSING, UNKNOWN_ANSWER, words_of
 from beryl_groups.channels.mqtt_client import mqtt as mqtt_callback
 from beryl_groups.channels.mqtt_unconfirmed import MOST, Unconfirmed
 from beryl_groups.channels.password import user_and_password
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from urllib.parse import SplitResult
 
-    from paho.mqtt.client import Client, DisconnectFlags, MQTTMessageInfo
+    from paho.mqtt.client import Client, DisconnectFlags
     from paho.mqtt.properties import Properties
     from paho.mqtt.reasoncodes import ReasonCode
 
@@ -78,24 +78,19 @@ class _Session(Unconfirmed):
     def __init__(
         self, url: SplitResult, timeout: float, clients: list[Callable[[], Client]]
     ) -> None:
-        super().__init__(timeout)
         self._scheme = url.scheme
         self._host = url.hostname or "localhost"
         self._port = url.port or _PORTS[url.scheme]
         self._clients = clients
         self._timeout = timeout
         self._peer = f"{self._host}:{self._port}"
-        self._where = f"the MQTT broker at {self._peer}"
+        super().__init__(f"the MQTT broker at {self._peer}", timeout)
         self._publish = mqtt_callback(self, qos=1)
         self._awaited = f"connection to {self._where}"
         self._is_open = False
         self._refusal: tuple[str, Exception | None] | None = None
         self._last_words = ""
-        self._largest: int | None = None
         self._logged = ""
-        self._sending: list[str] = []
-        self._early: dict[int, str] = {}
-        self._undelivered = Undelivered()
         self._answered = threading.Event()
         self._renewed = threading.Event()
         self._thread = threading.Thread(target=self._run, name="beryl_groups-mqtt", daemon=True)
@@ -128,32 +123,6 @@ class _Session(Unconfirmed):
             with self._changed:
                 self._sending.remove(topic)
                 self._changed.notify_all()
-
-    def publish(self, topic: str, payload: str | bytes, qos: int, retain: bool) -> MQTTMessageInfo:
-        """Publish as the client does, and keep the topic until the broker has answered."""
-        from paho.mqtt.client import MQTTMessageInfo  # noqa: PLC0415 - it comes with the extra
-
-        if self._largest is not None and size_of(topic, payload) > self._largest:
-            raise SendFailed(
-                f"The message to {topic!r} is too large: {self._where} takes "
-                f"{self._largest} bytes at most."
-            )
-        client = self._client
-        with self._changed:
-            if self._holds_back:
-                self._held.append((topic, payload))
-                self._changed.notify_all()
-                return MQTTMessageInfo(0)
-        message = client.publish(topic, payload, qos, retain)
-        with self._changed:
-            if message.mid in self._early:
-                self._undelivered.add(self._early.pop(message.mid), topic)
-            elif self._holds_back:  # since then
-                self._held.append((topic, payload))
-                self._changed.notify_all()
-            else:
-                self._unconfirmed[message.mid] = topic, payload
-        return message
 
     def wait_until_confirmed(self) -> None:
         with self._changed:
@@ -194,7 +163,7 @@ class _Session(Unconfirmed):
             client.disconnect()
             client.loop_stop()
             if self._holds_back:
-                self._send_held(lambda: self._connected(make))
+                self._send_held(partial(self._connected, make))
                 return
             self._answered.clear()
 
@@ -281,31 +250,9 @@ class _Session(Unconfirmed):
             self._changed.notify_all()
         client.loop_stop()
 
-    def _on_publish(
-        self,
-        _client: Client,
-        _data: Any,
-        number: int,
-        code: ReasonCode,
-        properties: Properties | None,
-    ) -> None:
-        refusal = f"it refuses them ({words_of(code, properties)})" if code.is_failure else ""
-        with self._changed:
-            self._changed.renew_limit()
-            self._count_answers += 1
-            self._in_a_row += 1
-            if number in self._unconfirmed:
-                self._undelivered.add(refusal, self._unconfirmed.pop(number)[0])
-                self._changed.notify_all()
-            else:
-                self._early[number] = refusal  # before `publish` has returned
-
     def _on_log(self, _client: Client, _data: Any, level: int, text: str) -> None:
         if level == _LOG_ERROR:  # nothing else tells why a TLS connection was closed
             self._logged = text
-
-    def _count(self) -> int:
-        return len(self._unconfirmed) + len(self._held) + len(self._sending)
 
     def _silence(self) -> str:
         words = f" ({self._last_words})" if self._last_words else ""

@@ -5,14 +5,18 @@ from __future__ import annotations
 import threading
 from collections import deque
 from contextlib import suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from beryl_groups.channels.errors import SendFailed, Undelivered
+from beryl_groups.channels.mqtt_answers import size_of, words_of
 from beryl_groups.channels.time_limit import LimitedCondition
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from paho.mqtt.client import Client
+    from paho.mqtt.client import Client, MQTTMessageInfo
+    from paho.mqtt.properties import Properties
+    from paho.mqtt.reasoncodes import ReasonCode
 
 MOST = 1000
 """Messages that may wait for the broker's word; the client has numbers for 65,535."""
@@ -31,7 +35,10 @@ class Unconfirmed:
     one, whose denial is known to be its own.
     """
 
-    def __init__(self, timeout: float) -> None:
+    _client: Client
+
+    def __init__(self, where: str, timeout: float) -> None:
+        self._where = where
         self._changed = LimitedCondition(timeout)
         self._room = MOST
         self._end = ""
@@ -41,6 +48,58 @@ class Unconfirmed:
         self._holds_back = False
         self._in_a_row = 0
         self._count_answers = 0
+        self._largest: int | None = None
+        self._sending: list[str] = []
+        self._early: dict[int, str] = {}
+        self._undelivered = Undelivered()
+
+    def publish(self, topic: str, payload: str | bytes, qos: int, retain: bool) -> MQTTMessageInfo:
+        """Publish as the client does, and keep the topic until the broker has answered."""
+        from paho.mqtt.client import MQTTMessageInfo  # noqa: PLC0415 - it comes with the extra
+
+        if self._largest is not None and size_of(topic, payload) > self._largest:
+            raise SendFailed(
+                f"The message to {topic!r} is too large: {self._where} takes "
+                f"{self._largest} bytes at most."
+            )
+        if self._keep_if_held_back(topic, payload):
+            return MQTTMessageInfo(0)
+        message = self._client.publish(topic, payload, qos, retain)
+        with self._changed:
+            if message.mid in self._early:
+                self._undelivered.add(self._early.pop(message.mid), topic)
+            elif not self._keep_if_held_back(topic, payload):  # since then it may be
+                self._unconfirmed[message.mid] = topic, payload
+        return message
+
+    def _keep_if_held_back(self, topic: str, payload: str | bytes) -> bool:
+        with self._changed:
+            if self._holds_back:
+                self._held.append((topic, payload))
+                self._changed.notify_all()
+            return self._holds_back
+
+    def _on_publish(
+        self,
+        _client: Client,
+        _data: Any,
+        number: int,
+        code: ReasonCode,
+        properties: Properties | None,
+    ) -> None:
+        refusal = f"it refuses them ({words_of(code, properties)})" if code.is_failure else ""
+        with self._changed:
+            self._changed.renew_limit()
+            self._count_answers += 1
+            self._in_a_row += 1
+            if number in self._unconfirmed:
+                self._undelivered.add(refusal, self._unconfirmed.pop(number)[0])
+                self._changed.notify_all()
+            else:
+                self._early[number] = refusal  # before `publish` has returned
+
+    def _count(self) -> int:
+        return len(self._unconfirmed) + len(self._held) + len(self._sending)
 
     def _hold_back(self) -> None:
         """Take back what was on its way over a connection that is closed."""
