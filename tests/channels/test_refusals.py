@@ -303,3 +303,47 @@ def test_too_many_clients_of_redis_are_told() -> None:
         with redis.Redis(HOST, port) as client:
             client.ping()
             assert "max number of clients reached" in use(f"redis://{HOST}:{port}").lower()
+
+
+def test_a_redis_that_wants_a_password_says_so() -> None:
+    """The reason is that of the server, and speaks of nothing that the user has not done."""
+    pytest.importorskip(LIBRARIES["redis"], reason="needs redis-py")
+    with redis_server("secret") as server:
+        sentence = use(f"redis://{HOST}:{server.port}", "a")
+    assert sentence == f"Redis at {HOST}:{server.port} cannot be used: Authentication required."
+
+
+def test_a_user_of_redis_who_may_publish_alone_can_send() -> None:
+    """What it takes to see that Redis is there is not asked of its rights."""
+    pytest.importorskip(LIBRARIES["redis"], reason="needs redis-py")
+    rights = ("--user", "ada", "on", ">secret", "allchannels", "-@all", "+publish")
+    with (
+        redis_server(None, *rights) as server,
+        connect(f"redis://ada:secret@{HOST}:{server.port}", timeout=PATIENCE) as channels,
+    ):
+        channels("room/a", "e", None)
+
+
+def test_a_redis_that_knows_no_hello_is_sent_to() -> None:
+    """Servers before version 6, and some that speak as Redis does, have no such command."""
+    pytest.importorskip(LIBRARIES["redis"], reason="needs redis-py")
+    published: list[bytes] = []
+
+    def serve(connection: socket.socket) -> None:
+        lines = connection.makefile("rb")
+        while header := lines.readline():
+            words = []
+            for _ in range(int(header[1:])):
+                size = int(lines.readline()[1:])
+                words.append(lines.read(size + 2)[:-2])
+            if words[0] == b"PUBLISH":
+                published.append(words[1])
+                connection.sendall(b":1\r\n")
+            elif words[0] == b"PING":
+                connection.sendall(b"+PONG\r\n")
+            else:
+                connection.sendall(b"-ERR unknown command\r\n")
+
+    with peer(serve) as port, connect(f"redis://{HOST}:{port}", timeout=PATIENCE) as channels:
+        channels("room/a", "e", None)
+    assert published == [b"room/a"]
