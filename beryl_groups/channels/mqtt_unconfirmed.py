@@ -55,20 +55,20 @@ class Unconfirmed:
 
     def publish(self, topic: str, payload: str | bytes, qos: int, retain: bool) -> MQTTMessageInfo:
         """Publish as the client does, and keep the topic until the broker has answered."""
-        from paho.mqtt.client import MQTTMessageInfo  # noqa: PLC0415 - it comes with the extra
-
         if self._largest is not None and size_of(topic, payload) > self._largest:
             raise SendFailed(
                 f"The message to {topic!r} is too large: {self._where} takes "
                 f"{self._largest} bytes at most."
             )
-        if self._keep_if_held_back(topic, payload):
+        if self._holds_back and self._keep_if_held_back(topic, payload):
+            from paho.mqtt.client import MQTTMessageInfo  # noqa: PLC0415 - it comes with the extra
+
             return MQTTMessageInfo(0)
         message = self._client.publish(topic, payload, qos, retain)
         with self._changed:
             if message.mid in self._early:
                 self._undelivered.add(self._early.pop(message.mid), topic)
-            elif not self._keep_if_held_back(topic, payload):  # since then it may be
+            elif not (self._holds_back and self._keep_if_held_back(topic, payload)):
                 self._unconfirmed[message.mid] = topic, payload
         return message
 
