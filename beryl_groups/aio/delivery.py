@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import operator
 import threading
+from contextlib import suppress
 from inspect import isawaitable
 from typing import TYPE_CHECKING, cast
 
@@ -30,6 +31,8 @@ def check_concurrency(concurrency: int) -> int:
 
 
 def check_timeout(timeout: float | None) -> float | None:
+    if isinstance(timeout, bool):
+        raise TypeError(f"timeout is a number of seconds, or None for no limit, not {timeout}.")
     try:
         if timeout is None or timeout > 0:  # which NaN is not
             return timeout and float(min(timeout, threading.TIMEOUT_MAX))
@@ -54,15 +57,15 @@ async def deliver(
     The calls begin in the order of the topics. Who cancels this task cancels all that it awaits,
     and no task is left when it ends.
     """
-    left = iter(topics)
+    delivery = _Delivery(send, iter(topics), failures, timeout)
     with failures:
         if concurrency == 1:
-            await _serve(send, left, failures, timeout)
+            await delivery.serve()
             return
         try:
             async with asyncio.TaskGroup() as tasks:
                 for _ in range(min(concurrency, len(topics))):
-                    tasks.create_task(_serve_beside(send, left, failures, timeout))
+                    tasks.create_task(delivery.serve_beside())
         except ExceptionGroup as several:
             raise cast("BaseException", several.exceptions[0].__cause__) from None
 
@@ -74,37 +77,74 @@ class _PassingThrough(Exception):  # noqa: N818 - no error by itself
     """
 
 
-async def _serve_beside(
-    send: Callable[[str], object], left: Iterator[str], failures: Failures, timeout: float | None
-) -> None:
-    """Do what `_serve` does in one of several tasks."""
-    try:
-        await _serve(send, left, failures, timeout)
-    except asyncio.CancelledError:
-        raise
-    except BaseException as error:
-        raise _PassingThrough from error
+class _Delivery:
+    """What one task, the caller's, or several serve.
 
+    Who cancels the broadcast cancels the caller's task. So one of several that is cancelled while
+    that is not, and while none of them has ended the broadcast, was cancelled by its own callback,
+    as time limits made by hand do. In the caller's task nothing tells who has cancelled it.
+    """
 
-async def _serve(
-    send: Callable[[str], object], left: Iterator[str], failures: Failures, timeout: float | None
-) -> None:
-    """Send to one topic after the other, until none is left."""
-    task = cast("asyncio.Task[None]", asyncio.current_task())
-    requests = task.cancelling()
-    for topic in left:
+    def __init__(
+        self,
+        send: Callable[[str], object],
+        left: Iterator[str],
+        failures: Failures,
+        timeout: float | None,
+    ) -> None:
+        self._send, self._left, self._failures, self._timeout = send, left, failures, timeout
+        self._caller = cast("asyncio.Task[None]", asyncio.current_task())
+        self._requests = self._caller.cancelling()
+        self._passing = False
+
+    async def serve(self) -> None:
+        """Send to one topic after the other, until none is left."""
+        for topic in self._left:
+            await self._serve(topic)
+            if self._is_over():
+                raise asyncio.CancelledError  # which the callback has kept to itself
+
+    async def serve_beside(self) -> None:
+        """Do what `serve` does in one of several tasks."""
+        task = cast("asyncio.Task[None]", asyncio.current_task())
         try:
-            returned = send(topic)
+            for topic in self._left:
+                await self._serve(topic, task)
+                if self._is_over():
+                    raise asyncio.CancelledError
+        except asyncio.CancelledError:
+            raise
+        except BaseException as error:
+            self._passing = True
+            raise _PassingThrough from error
+
+    def _is_over(self) -> bool:
+        return self._passing or self._caller.cancelling() > self._requests
+
+    async def _serve(self, topic: str, task: asyncio.Task[None] | None = None) -> None:
+        try:
+            returned = self._send(topic)
             if isawaitable(returned):
-                await (returned if timeout is None else _finish(returned, timeout))
+                limit = self._timeout
+                await (returned if limit is None else _finish(returned, limit))
+            if task is not None and task.cancelling():
+                await asyncio.sleep(0)  # where a cancellation that is still to come is met
         except asyncio.CancelledError as error:
-            if task.cancelling() > requests:
+            if self._is_over():
                 raise
-            failures.note(error, topic, left)  # nobody has cancelled this task
+            self._failures.note(error, topic, self._left)
         except Exception as error:  # noqa: BLE001 - it is logged
-            failures.note(error, topic, left)
-        if task.cancelling() > requests:
-            raise asyncio.CancelledError  # which the callback has kept to itself
+            self._failures.note(error, topic, self._left)
+        if task is not None and task.cancelling() and not self._is_over():
+            await _forget_cancellation(task)
+
+
+async def _forget_cancellation(task: asyncio.Task[None]) -> None:
+    """Keep what a callback has done to its task from the next one."""
+    with suppress(asyncio.CancelledError):
+        await asyncio.sleep(0)
+    while task.cancelling():
+        task.uncancel()
 
 
 async def _finish(returned: Awaitable[object], timeout: float) -> None:

@@ -210,7 +210,9 @@ class AsyncGroupMethods(Handle, ABC):
 
         An ``Exception`` from the callback is logged on the logger ``beryl_groups``, and the other
         topics still get the event; so is a ``CancelledError`` where nobody has cancelled this
-        task. The same failure of many topics is logged once: the same are errors of one type,
+        task. A callback that cancels the task it runs in, as a time limit made by hand does, is
+        such a failure with more than 1 at a time; with 1 it cancels this task, and the broadcast.
+        The same failure of many topics is logged once: the same are errors of one type,
         raised at one place, that say the same but for the name of the topic. Where this task is
         cancelled all callbacks are, and ``CancelledError`` passes through. So do
         ``KeyboardInterrupt`` and the like.

@@ -8,18 +8,19 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from beryl_groups.channels.encryption import ENCRYPTED, other_way, reason_of_tls
-from beryl_groups.channels.errors import SendFailed, Undelivered, ended
-from beryl_groups.channels.mqtt_answers import PASSING, UNKNOWN_ANSWER, size_of, words_of
+from beryl_groups.channels.errors import SendFailed, ended
+from beryl_groups.channels.mqtt_answers import PASSING, UNKNOWN_ANSWER, words_of
 from beryl_groups.channels.mqtt_client import mqtt as mqtt_callback
+from beryl_groups.channels.mqtt_unconfirmed import MOST, Unconfirmed
 from beryl_groups.channels.password import user_and_password
-from beryl_groups.channels.time_limit import A_MOMENT, LimitedCondition
+from beryl_groups.channels.time_limit import A_MOMENT
 from beryl_groups.lines import in_one_line, reason_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from urllib.parse import SplitResult
 
-    from paho.mqtt.client import Client, DisconnectFlags, MQTTMessageInfo
+    from paho.mqtt.client import Client, DisconnectFlags
     from paho.mqtt.properties import Properties
     from paho.mqtt.reasoncodes import ReasonCode
 
@@ -27,9 +28,6 @@ if TYPE_CHECKING:
 
 _PORTS = {"mqtt": 1883, "mqtts": 8883}
 _LOG_ERROR = 0x08
-
-_MOST_UNCONFIRMED = 1000
-"""Messages that may wait for the broker's word; the client has numbers for 65,535."""
 
 
 @contextmanager
@@ -70,8 +68,8 @@ def connected(
         session.close()
 
 
-class _Session:
-    """A client, and the topics of its messages that the broker has not confirmed.
+class _Session(Unconfirmed):
+    """A client, and its messages that the broker has not confirmed.
 
     A thread begins and ends the connection: nothing else ends a wait for a name server, and to
     send what is left may take for ever, too.
@@ -86,23 +84,15 @@ class _Session:
         self._clients = clients
         self._timeout = timeout
         self._peer = f"{self._host}:{self._port}"
-        self._where = f"the MQTT broker at {self._peer}"
+        super().__init__(f"the MQTT broker at {self._peer}", timeout)
         self._publish = mqtt_callback(self, qos=1)
-        self._changed = LimitedCondition(timeout)
         self._awaited = f"connection to {self._where}"
         self._is_open = False
         self._refusal: tuple[str, Exception | None] | None = None
         self._last_words = ""
-        self._largest: int | None = None
         self._logged = ""
-        self._end = ""
-        self._room = _MOST_UNCONFIRMED
-        self._sending: list[str] = []
-        self._unconfirmed: dict[int, str] = {}
-        self._early: dict[int, str] = {}
-        self._undelivered = Undelivered()
         self._answered = threading.Event()
-        self._ended = threading.Event()
+        self._renewed = threading.Event()
         self._thread = threading.Thread(target=self._run, name="beryl_groups-mqtt", daemon=True)
 
     def open(self) -> None:
@@ -134,26 +124,13 @@ class _Session:
                 self._sending.remove(topic)
                 self._changed.notify_all()
 
-    def publish(self, topic: str, payload: str | bytes, qos: int, retain: bool) -> MQTTMessageInfo:
-        """Publish as the client does, and keep the topic until the broker has answered."""
-        if self._largest is not None and size_of(topic, payload) > self._largest:
-            raise SendFailed(
-                f"The message to {topic!r} is too large: {self._where} takes "
-                f"{self._largest} bytes at most."
-            )
-        message = self._client.publish(topic, payload, qos, retain)
-        with self._changed:
-            if message.mid in self._early:
-                self._undelivered.add(self._early.pop(message.mid), topic)
-            else:
-                self._unconfirmed[message.mid] = topic
-        return message
-
     def wait_until_confirmed(self) -> None:
         with self._changed:
             self._changed.wait_within_limit(lambda: self._end or not self._count())
             self._undelivered.add(
-                self._end or self._silence(), *self._unconfirmed.values(), *self._sending
+                self._end or self._silence(),
+                *(topic for topic, _ in (*self._unconfirmed.values(), *self._held)),
+                *self._sending,
             )
             self._ended.set()  # at once: a call from another thread must not slip in
         self._undelivered.refuse_if_any(f"confirmed by {self._where}")
@@ -162,6 +139,7 @@ class _Session:
         with self._changed:
             self._ended.set()
             self._answered.set()
+            self._renewed.set()
             self._changed.notify_all()
         # A thread that Ctrl-C kept from being started cannot be joined, which must not hide it.
         with suppress(RuntimeError):
@@ -169,11 +147,8 @@ class _Session:
 
     def _run(self) -> None:
         while self._clients and not self._ended.is_set():
-            client = self._client = self._clients.pop(0)()
-            client.on_connect = self._on_connect
-            client.on_disconnect = self._on_disconnect
-            client.on_publish = self._on_publish
-            client.on_log = self._on_log
+            make = self._clients.pop(0)
+            client = self._client = self._made(make)
             try:
                 client.connect(self._host, self._port)
                 with self._changed:
@@ -184,10 +159,26 @@ class _Session:
                 return
             self._answered.wait()
             if self._is_open or self._refusal:
-                self._ended.wait()
+                self._renewed.wait()
             client.disconnect()
             client.loop_stop()
+            if self._holds_back:
+                self._send_held(partial(self._connected, make))
+                return
             self._answered.clear()
+
+    def _made(self, make: Callable[[], Client]) -> Client:
+        client = make()
+        client.on_connect = self._on_connect
+        client.on_disconnect = self._on_disconnect
+        client.on_publish = self._on_publish
+        client.on_log = self._on_log
+        return client
+
+    def _connected(self, make: Callable[[], Client]) -> Client:
+        client = self._made(make)
+        client.connect(self._host, self._port)
+        return client
 
     def _on_connect(
         self,
@@ -203,8 +194,8 @@ class _Session:
                     self._changed.renew_limit()
                 self._largest = getattr(properties, "MaximumPacketSize", None)
                 # The client has 20 messages under way at most, however few the broker takes.
-                most = getattr(properties, "ReceiveMaximum", _MOST_UNCONFIRMED)
-                self._room = most if most < client.max_inflight_messages else _MOST_UNCONFIRMED
+                most = getattr(properties, "ReceiveMaximum", MOST)
+                self._room = most if most < client.max_inflight_messages else MOST
                 self._last_words = ""
                 self._is_open = True
                 self._answered.set()
@@ -230,6 +221,10 @@ class _Session:
                 self._stop(client, UNKNOWN_ANSWER)
             elif not self._last_words:
                 self._last_words = "it has closed the connection"
+            if self._clients and not flags.is_disconnect_packet_from_server and not self._is_over():
+                self._hold_back()
+                client.loop_stop()
+                self._renewed.set()
             return
         client.loop_stop()  # it would do so here, too
         if self._scheme in ENCRYPTED and self._logged:
@@ -255,29 +250,9 @@ class _Session:
             self._changed.notify_all()
         client.loop_stop()
 
-    def _on_publish(
-        self,
-        _client: Client,
-        _data: Any,
-        number: int,
-        code: ReasonCode,
-        properties: Properties | None,
-    ) -> None:
-        refusal = f"it refuses them ({words_of(code, properties)})" if code.is_failure else ""
-        with self._changed:
-            self._changed.renew_limit()
-            if number in self._unconfirmed:
-                self._undelivered.add(refusal, self._unconfirmed.pop(number))
-                self._changed.notify_all()
-            else:
-                self._early[number] = refusal  # before `publish` has returned
-
     def _on_log(self, _client: Client, _data: Any, level: int, text: str) -> None:
         if level == _LOG_ERROR:  # nothing else tells why a TLS connection was closed
             self._logged = text
-
-    def _count(self) -> int:
-        return len(self._unconfirmed) + len(self._sending)
 
     def _silence(self) -> str:
         words = f" ({self._last_words})" if self._last_words else ""

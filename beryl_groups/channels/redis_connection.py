@@ -63,6 +63,7 @@ def connected(
     # Without tries of its own: they would last for several times the timeout.
     client = redis.Redis(
         **address,
+        protocol=2,  # the newer begins with a word that older servers lack, or hide a reason behind
         username=user or None,
         password=password or None,
         socket_timeout=timeout,
@@ -166,8 +167,11 @@ class _Session:
             self._thread.join(A_MOMENT)
 
     def _run(self) -> None:
+        from redis.exceptions import NoPermissionError  # noqa: PLC0415 - it comes with the extra
+
         try:
-            self._client.ping()
+            with suppress(NoPermissionError):  # a user may publish and do nothing else
+                self._client.ping()
         except Exception as error:  # noqa: BLE001 - whatever the answer of another server leads to
             with self._changed:
                 self._failure = error

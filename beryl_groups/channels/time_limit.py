@@ -19,6 +19,8 @@ A_MOMENT = 1.0
 
 def seconds_of(timeout: float) -> float:
     """Return a number of seconds that a client can wait, whatever kind of number it was."""
+    if isinstance(timeout, bool):
+        raise TypeError(f"timeout is a number of seconds, not {timeout}.")
     try:
         if 0 < timeout <= _A_WEEK:  # which NaN is not either
             return float(timeout)

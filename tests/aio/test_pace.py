@@ -198,6 +198,60 @@ def test_a_cancelled_error_of_nobody_is_a_failure_of_its_topic(
     assert isinstance(record.exc_info[1], asyncio.CancelledError)
 
 
+@pytest.mark.parametrize("concurrency", [2, 3])
+@pytest.mark.parametrize("timeout", [None, 60.0])
+@pytest.mark.parametrize("way", ["time limit", "lets it through", "returns at once", "plain"])
+def test_a_callback_that_cancels_its_own_task_fails_for_its_topic_alone(
+    run: Run,
+    path: Path,
+    caplog: pytest.LogCaptureFixture,
+    way: str,
+    timeout: float | None,
+    concurrency: int,
+) -> None:
+    """As time limits made by hand do: all others get theirs, and the caller is not cancelled."""
+
+    async def test(groups: AsyncGroups) -> None:
+        got: list[str] = []
+
+        def cancel() -> None:
+            task = asyncio.current_task()
+            assert task is not None
+            task.cancel()
+
+        def plain(topic: str, event: str, payload: object) -> None:
+            if topic in TOPICS[1:3]:
+                cancel()
+            else:
+                got.append(topic)
+
+        async def send(topic: str, event: str, payload: object) -> None:
+            plain(topic, event, payload)
+            if way != "returns at once" or topic not in TOPICS[1:3]:
+                try:
+                    await asyncio.sleep(0)
+                except asyncio.CancelledError:
+                    if way == "time limit":
+                        raise TimeoutError from None
+                    raise
+
+        callback = plain if way == "plain" else send
+        await groups.broadcast(
+            callback, "crowd", "e", None, concurrency=concurrency, timeout=timeout
+        )
+        assert got == [TOPICS[0], *TOPICS[3:]]
+        task = asyncio.current_task()
+        assert task is not None
+        assert task.cancelling() == 0
+
+    with_crowd(run, path, test)
+    (record,) = caplog.records
+    assert "2 topics" in record.getMessage()
+    assert record.exc_info
+    kind = TimeoutError if way == "time limit" else asyncio.CancelledError
+    assert isinstance(record.exc_info[1], kind)
+
+
 @pytest.mark.parametrize("concurrency", [1, 3])
 @pytest.mark.parametrize("timeout", [None, 60.0])
 @pytest.mark.parametrize("way", ["lets it through", "returns", "raises"])
@@ -334,6 +388,7 @@ def test_a_transaction_keeps_the_pace_for_its_broadcasts(
         {"concurrency": "2"},
         {"concurrency": None},
         {"timeout": "1"},
+        {"timeout": True},
         {"timeout": 1j},
         {"timeout": []},
     ],
@@ -369,9 +424,7 @@ def test_a_pace_out_of_bounds_is_a_value_error(path: Path, pace: dict[str, Any])
     with_crowd(asyncio.run, path, test)
 
 
-@pytest.mark.parametrize(
-    "timeout", [1, decimal.Decimal("1.5"), math.inf, 10**400, 1e300, True], ids=str
-)
+@pytest.mark.parametrize("timeout", [1, decimal.Decimal("1.5"), math.inf, 10**400, 1e300], ids=str)
 def test_a_timeout_may_be_any_kind_of_number(run: Run, path: Path, timeout: Any) -> None:
     """Whatever can be compared with numbers and is above 0, however much that is."""
 

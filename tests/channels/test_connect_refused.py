@@ -70,7 +70,7 @@ def test_a_timeout_that_is_none_is_refused(timeout: float) -> None:
         pytest.fail("the block was entered")
 
 
-@pytest.mark.parametrize("timeout", ["10", None, 1j])
+@pytest.mark.parametrize("timeout", ["10", None, 1j, True])
 def test_a_timeout_that_is_no_number_is_refused(timeout: object) -> None:
     """The sentence says what is expected, and not what Python could not compare."""
     with (

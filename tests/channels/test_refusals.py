@@ -13,7 +13,7 @@ from tests.processes import PATIENCE
 
 if TYPE_CHECKING:
     import socket
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
     from pathlib import Path
 
 TOPICS = ["ok/1", "no/1", "no/2", "ok/2"]
@@ -56,6 +56,30 @@ def test_what_an_acl_of_mosquitto_denies_is_told(acl: str) -> None:
         f"2 messages were not confirmed by the MQTT broker at {HOST}:{server.port} "
         "(to 'no/1' and 'no/2'): it refuses them (Not authorized)."
     )
+
+
+@pytest.mark.parametrize(
+    ("number", "denied"),
+    [(60, range(1, 60, 2)), (2000, [1000]), (400, range(400)), (1000, range(0, 1000, 2))],
+)
+def test_many_that_an_acl_of_mosquitto_denies_are_all_told(
+    acl: str, number: int, denied: Iterable[int]
+) -> None:
+    """Each denied topic is among them, and each other gets its event, whatever the broker closes.
+
+    Mosquitto 2.0.11 closes the connection after each denial.
+    """
+    pytest.importorskip(LIBRARIES["mqtt"], reason="needs paho-mqtt")
+    refused = {f"no/{i}" for i in denied}
+    topics = [f"no/{i}" if f"no/{i}" in refused else f"ok/{i}" for i in range(number)]
+    with mosquitto(None, acl) as server, MqttSubscriber(server.port, "ok/+") as subscriber:
+        sentence = use(f"mqtt://{HOST}:{server.port}", *topics)
+        subscriber.client.publish("end", qos=2)
+        got = {topic for topic, _ in subscriber.until_end()}
+    assert got == set(topics) - refused
+    assert sentence.startswith(f"{len(refused)} messages were not confirmed")
+    assert "'ok/" not in sentence
+    assert sentence.endswith("it refuses them (Not authorized).")
 
 
 @pytest.mark.parametrize(
@@ -279,3 +303,47 @@ def test_too_many_clients_of_redis_are_told() -> None:
         with redis.Redis(HOST, port) as client:
             client.ping()
             assert "max number of clients reached" in use(f"redis://{HOST}:{port}").lower()
+
+
+def test_a_redis_that_wants_a_password_says_so() -> None:
+    """The reason is that of the server, and speaks of nothing that the user has not done."""
+    pytest.importorskip(LIBRARIES["redis"], reason="needs redis-py")
+    with redis_server("secret") as server:
+        sentence = use(f"redis://{HOST}:{server.port}", "a")
+    assert sentence == f"Redis at {HOST}:{server.port} cannot be used: Authentication required."
+
+
+def test_a_user_of_redis_who_may_publish_alone_can_send() -> None:
+    """What it takes to see that Redis is there is not asked of its rights."""
+    pytest.importorskip(LIBRARIES["redis"], reason="needs redis-py")
+    rights = ("--user", "ada", "on", ">secret", "allchannels", "-@all", "+publish")
+    with (
+        redis_server(None, *rights) as server,
+        connect(f"redis://ada:secret@{HOST}:{server.port}", timeout=PATIENCE) as channels,
+    ):
+        channels("room/a", "e", None)
+
+
+def test_a_redis_that_knows_no_hello_is_sent_to() -> None:
+    """Servers before version 6, and some that speak as Redis does, have no such command."""
+    pytest.importorskip(LIBRARIES["redis"], reason="needs redis-py")
+    published: list[bytes] = []
+
+    def serve(connection: socket.socket) -> None:
+        lines = connection.makefile("rb")
+        while header := lines.readline():
+            words = []
+            for _ in range(int(header[1:])):
+                size = int(lines.readline()[1:])
+                words.append(lines.read(size + 2)[:-2])
+            if words[0] == b"PUBLISH":
+                published.append(words[1])
+                connection.sendall(b":1\r\n")
+            elif words[0] == b"PING":
+                connection.sendall(b"+PONG\r\n")
+            else:
+                connection.sendall(b"-ERR unknown command\r\n")
+
+    with peer(serve) as port, connect(f"redis://{HOST}:{port}", timeout=PATIENCE) as channels:
+        channels("room/a", "e", None)
+    assert published == [b"room/a"]
