@@ -13,6 +13,7 @@ from beryl_groups.channels.mqtt_answers import PASSING, UNKNOWN_ANSWER, words_of
 from beryl_groups.channels.mqtt_client import mqtt as mqtt_callback
 from beryl_groups.channels.mqtt_unconfirmed import MOST, Unconfirmed
 from beryl_groups.channels.password import user_and_password
+from beryl_groups.channels.text import place
 from beryl_groups.channels.time_limit import A_MOMENT
 from beryl_groups.lines import in_one_line, reason_of
 
@@ -89,7 +90,7 @@ class _Session(Unconfirmed):
         self._port = url.port or _PORTS[url.scheme]
         self._clients = clients
         self._timeout = timeout
-        self._peer = f"{self._host}:{self._port}"
+        self._peer = place(self._host, self._port)
         super().__init__(f"the MQTT broker at {self._peer}", timeout)
         self._publish = mqtt_callback(self, qos=1)
         self._awaited = f"connection to {self._where}"

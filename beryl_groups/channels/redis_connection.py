@@ -11,7 +11,7 @@ from urllib.parse import unquote
 from beryl_groups.channels.encryption import ENCRYPTED, other_way, reason_of_tls
 from beryl_groups.channels.errors import SendFailed, Undelivered, ended
 from beryl_groups.channels.password import user_and_password
-from beryl_groups.channels.text import event_and_payload
+from beryl_groups.channels.text import event_and_payload, place
 from beryl_groups.channels.time_limit import A_MOMENT, LimitedCondition
 from beryl_groups.lines import reason_of
 
@@ -132,8 +132,8 @@ class _Session:
         self._pipeline.parse_response = read  # type: ignore[method-assign]
         self._scheme, host = url.scheme, _host(url)
         self._server_name = server_name or host
-        place = f"{host}:{url.port or _PORT}" if url.scheme != "redis+unix" else url.path
-        self._where = f"Redis at {place}"
+        address = url.path if url.scheme == "redis+unix" else place(host, url.port or _PORT)
+        self._where = f"Redis at {address}"
         self._unanswered = f"it does not answer within {timeout:g} s"
         self._timeout = timeout
         self._changed = LimitedCondition(timeout)
