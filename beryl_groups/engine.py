@@ -154,7 +154,10 @@ class Looks(Protocol):
     """Whether a look has failed since what is watched is no longer there, and each later will."""
 
     def wait(self, seconds: float) -> None:
-        """Return when something may have changed or `wake` is called, and after so long."""
+        """Return when something may have changed, which is looked up every so many seconds.
+
+        Also where `wake` is called, and after a while in any case.
+        """
 
     def wake(self) -> None:
         """End the wait, or have the next one end at once."""

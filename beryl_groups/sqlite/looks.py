@@ -14,6 +14,7 @@ Invariants:
 
 from __future__ import annotations
 
+import math
 import os
 import threading
 from contextlib import contextmanager, suppress
@@ -46,6 +47,13 @@ if TYPE_CHECKING:
 
 
 _NOTHING = Difference({}, {})
+_VERSION = "PRAGMA main.data_version"
+
+_SHORTEST_WAIT = 0.001
+"""Seconds between two questions for the version, of which one keeps a processor busy for few."""
+
+_LONGEST_WAIT = 0.5
+"""Seconds after which there is a look all the same: the file may have been moved or replaced."""
 
 
 class FileLooks:
@@ -63,7 +71,23 @@ class FileLooks:
         self.lost = False
 
     def wait(self, seconds: float) -> None:
-        self._bell.wait(seconds)
+        # All that happens while nothing does: each step of it is taken twenty times a second.
+        seconds = max(seconds, _SHORTEST_WAIT)
+        for _ in range(math.ceil(_LONGEST_WAIT / seconds)):
+            if self._bell.wait(seconds) or self._has_news():
+                return
+
+    def _has_news(self) -> bool:
+        """Tell whether a look may find something; whatever is wrong is for the look to tell."""
+        with self._lock:
+            connection = self._connection
+            if connection is None or connection.is_outdated():
+                return True
+            try:
+                (version,) = connection.execute(_VERSION).fetchone()
+            except sqlite.Errors:
+                return True
+            return bool(version != self._version)
 
     def wake(self) -> None:
         self._bell.ring()
@@ -73,7 +97,7 @@ class FileLooks:
             self._store.refuse_if_closed()
             try:
                 connection = self._current()
-                (version,) = connection.execute("PRAGMA main.data_version").fetchone()
+                (version,) = connection.execute(_VERSION).fetchone()
                 if version == self._version and ranges == self._ranges:
                     return _NOTHING
                 with _transaction(connection):
