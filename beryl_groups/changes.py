@@ -103,9 +103,12 @@ class Difference:
 
 def merge(pending: dict[Hashable, Delta], later: Difference, names: Container[str]) -> None:
     """Add to what is to be told what came later, as far as it concerns groups of these names."""
-    for old, new in later.renumbered.items():
-        if old in pending:
-            pending[new] = pending.pop(old)
+    moved = {new: pending.pop(old, None) for old, new in later.renumbered.items()}
+    for new, delta in moved.items():
+        if new in pending:  # of a group that was deleted, and whose number was given again by hand
+            pending[object()] = pending.pop(new)
+        if delta is not None:
+            pending[new] = delta
     for group, delta in later.deltas.items():
         seen = delta.within(names)
         if seen is not None:
