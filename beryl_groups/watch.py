@@ -147,10 +147,13 @@ def check_watch(
         if not isinstance(known, Mapping):
             raise TypeError(f"known is a mapping of names to topics, not {shown(known)}.")
         told = {check_name(name): frozenset(check_names(known[name])) for name in known}
+        told = {name: topics for name, topics in told.items() if name in scope}
     return partial(Feed, scope, told, _check_interval(interval))
 
 
 def _check_interval(interval: float) -> float:
+    if isinstance(interval, bool):
+        raise TypeError(f"interval is a number of seconds, not {interval}.")
     try:
         if interval > 0:  # which NaN is not
             return float(min(interval, threading.TIMEOUT_MAX))
