@@ -38,11 +38,11 @@ _NEW_IN_RANGE = """
     AND NOT EXISTS (SELECT 1 FROM seen.ranges WHERE name >= lowest AND name < above)
 """
 _TOPICS_OF_NEW = "SELECT group_id, topic FROM main.group_topics WHERE group_id IN (SELECT id "
-_BEGIN_RANGE = (
+_TAKE_FOR_SEEN = (
     "INSERT INTO seen.topics " + _TOPICS_OF_NEW + _NEW_IN_RANGE + ")",
     "INSERT INTO seen.groups SELECT id, name, created_at " + _NEW_IN_RANGE,
-    "INSERT INTO seen.ranges VALUES (?, ?)",
 )
+_BEGIN_RANGE = "INSERT INTO seen.ranges VALUES (?, ?)"
 _END_RANGE = "DELETE FROM seen.ranges WHERE lowest = ? AND above = ?"
 _FORGET_WHAT_IS_IN_NONE = (
     """DELETE FROM seen.groups
@@ -84,13 +84,16 @@ _TOPICS = "SELECT topic FROM seen.topics WHERE group_id = ?"
 
 def change_ranges(connection: Connection, old: Set[Range], new: Set[Range]) -> None:
     """Take what is in a range only now for seen, and forget what is in none any more."""
-    for lowest, above in new - old:
-        bounds = (lowest, _ABOVE_ALL_TEXT if above is None else above)
-        for statement in _BEGIN_RANGE:
+    begun, ended = [
+        [(lowest, _ABOVE_ALL_TEXT if above is None else above) for lowest, above in ranges]
+        for ranges in (new - old, old - new)
+    ]
+    for bounds in begun:
+        for statement in _TAKE_FOR_SEEN:
             connection.execute(statement, bounds)
-    for lowest, above in old - new:
-        connection.execute(_END_RANGE, (lowest, _ABOVE_ALL_TEXT if above is None else above))
-    if old - new:
+    connection.executemany(_BEGIN_RANGE, begun)  # at last: each is compared with the old ones alone
+    connection.executemany(_END_RANGE, ended)
+    if ended:
         for statement in _FORGET_WHAT_IS_IN_NONE:
             connection.execute(statement)
 
