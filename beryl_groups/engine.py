@@ -169,6 +169,9 @@ class Looks(Protocol):
         no range at the last look nothing is told. Where it raises, the next look tells it all.
         """
 
+    def interrupt(self) -> None:
+        """Cut a look short that is under way: it raises; any thread may call it."""
+
     def held(self, names: Container[str]) -> dict[int, tuple[str, frozenset[str]]]:
         """Return the groups of these names as they were seen last, by what tells them apart."""
 

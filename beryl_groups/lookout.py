@@ -45,6 +45,7 @@ class Lookout:
         self._summons = Bell()
         self._looks: Looks | None = None
         self._thread: threading.Thread | None = None
+        self._threads: weakref.WeakSet[threading.Thread] = weakref.WeakSet()
         _lookouts.add(self)
 
     def add(self, feed: Feed) -> None:
@@ -80,10 +81,13 @@ class Lookout:
         with self._lock:
             ended = feeds or list(self._feeds)
             self.end(*ended)
-            needless = [feed.thread for feed in ended]
             if all(feed.ended for feed in self._feeds):
-                needless.append(self._thread)
+                if self._looks is not None:
+                    self._looks.interrupt()
                 self._looks = self._thread = None  # who comes next has another
+            # The others look for nobody any more, but may not have let go of the database yet.
+            looking = [thread for thread in self._threads if thread is not self._thread]
+            needless = [feed.thread for feed in ended] + looking
         deadline = monotonic() + PATIENCE
         for thread in needless:
             # What has no number was not started, for Ctrl-C came first.
@@ -96,6 +100,7 @@ class Lookout:
             target=self._run, args=(looks,), name="beryl_groups-watch", daemon=True
         )
         self._looks = looks
+        self._threads.add(self._thread)
         try:
             self._thread.start()
         except BaseException:

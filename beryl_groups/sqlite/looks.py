@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Protocol
 from beryl_groups import sqlite
 from beryl_groups.bell import Bell
 from beryl_groups.changes import Difference
+from beryl_groups.errors import StorageFailed
 from beryl_groups.sqlite import connections, seen
 from beryl_groups.sqlite.locks import held
 
@@ -49,8 +50,16 @@ if TYPE_CHECKING:
 _NOTHING = Difference({}, {})
 _VERSION = "PRAGMA main.data_version"
 
+_TOO_MUCH = (
+    "The database {!r} cannot be watched as a whole: what was seen of it takes more than the 1 GiB "
+    "that SQLite keeps of it in memory. Watch fewer groups."
+)
+
 _SHORTEST_WAIT = 0.001
 """Seconds between two questions for the version, of which one keeps a processor busy for few."""
+
+_PATIENCE = 5.0
+"""Seconds to wait for the end of a look that was cut short."""
 
 _LONGEST_WAIT = 0.5
 """Seconds after which there is a look all the same: the file may have been moved or replaced."""
@@ -111,6 +120,8 @@ class FileLooks:
                 if connections.primary_code(error) == sqlite.driver.SQLITE_INTERRUPT:
                     self._store.refuse_if_closed()
                     raise self._store.busy() from error  # by a fork, which is over soon
+                if connections.primary_code(error) == sqlite.driver.SQLITE_FULL:
+                    raise StorageFailed(_TOO_MUCH.format(self._store.location.shown)) from error
                 raise self._store.translated(error) from error
             if outdated:
                 return self.look(ranges)
@@ -131,9 +142,8 @@ class FileLooks:
 
     def disconnect(self) -> None:
         """Let go of the file, and cut a look short that is under way; the next opens it again."""
-        self._interrupt()
-        with self._lock:
-            self._disconnect()
+        with self.paused(_PATIENCE):  # the thread that looks may be gone, with the interpreter
+            pass
 
     def close(self) -> None:
         with self._lock:
@@ -146,7 +156,7 @@ class FileLooks:
     @contextmanager
     def paused(self, seconds: float) -> Iterator[bool]:
         """Look at nothing inside the block, with no connection open; False if it takes too long."""
-        self._interrupt()
+        self.interrupt()
         with held(self._lock, seconds) as in_time:
             if in_time:
                 self._disconnect()
@@ -158,7 +168,7 @@ class FileLooks:
         seen, self._seen, self._connection = self._seen, None, None
         return seen
 
-    def _interrupt(self) -> None:
+    def interrupt(self) -> None:
         connection = self._connection
         if connection is not None:
             with suppress(sqlite.Error):  # it has been closed meanwhile
