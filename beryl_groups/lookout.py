@@ -179,7 +179,8 @@ class Pace:
         except GroupError as error:
             if looks.lost:
                 raise
-            self._fail(error, joining)
+            if not all(feed.ended for feed in feeds):  # or else a look for nobody was cut short
+                self._fail(error, joining)
         else:
             self._failing_since, self._logged = None, False
         if not joining:  # who begins to watch has asked for that look
