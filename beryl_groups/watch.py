@@ -12,6 +12,7 @@ from beryl_groups.broadcast import refuse_awaitable
 from beryl_groups.failures import FailuresOfWatch
 from beryl_groups.feed import Feed, Over, Scope
 from beryl_groups.handle import Handle
+from beryl_groups.lines import reason_of
 from beryl_groups.logs import logger
 from beryl_groups.names import check_bound, check_name, check_names, shown
 
@@ -100,8 +101,8 @@ class Watch(Handle):
                         change = self._lookout.take(self._feed)
         except Over:
             pass
-        except Exception as error:  # noqa: BLE001 - it is logged
-            logger().error("A watch has ended: %s", error, exc_info=error)
+        except BaseException as error:  # noqa: BLE001 - at SystemExit a thread ends without a word
+            logger().error("A watch has ended: %s.", reason_of(error), exc_info=error)
         finally:
             self._lookout.close(self._feed)
 
