@@ -10,6 +10,9 @@ Invariants:
   transaction. A commit between the two is seen, and its version only seems to be new. The other
   way round its version would be taken for that of what was read before it.
 - What was seen changes in the transaction that compared it: a look that fails has seen nothing.
+- Every look compares all that is watched. What the handle knows of its own commits would not do:
+  nothing tells whether a snapshot holds a later commit of somebody else as well, of which a look
+  at some groups would show a part.
 """
 
 from __future__ import annotations
