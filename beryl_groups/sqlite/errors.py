@@ -46,6 +46,9 @@ _DETAILS = {
 
 _MAY_BE_A_WRITE = {driver.SQLITE_FULL, driver.SQLITE_IOERR, driver.SQLITE_CANTOPEN}
 
+# Where a file beside one that may be written cannot be opened, SQLite goes on as if to read.
+_MAY_BE_NO_FILE = {driver.SQLITE_CANTOPEN, driver.SQLITE_READONLY}
+
 _CONTENDED = {driver.SQLITE_BUSY, driver.SQLITE_LOCKED}
 
 
@@ -56,10 +59,11 @@ def is_damage(error: Exception) -> bool:
     return primary_code(error) in {driver.SQLITE_CORRUPT, driver.SQLITE_NOTADB, driver.SQLITE_ERROR}
 
 
-def reason(error: BaseException, location: Location | None = None) -> str:
+def reason(error: BaseException, location: Location | None = None, *, growing_to: int = 0) -> str:
     """Say what an error of SQLite means for a user, and what SQLite called it.
 
-    With the location of a database the system is asked for what SQLite keeps to itself.
+    With the location of a database the system is asked for what SQLite keeps to itself; a file
+    that was being made would have had so many bytes.
     """
     if isinstance(error, UnicodeDecodeError):
         return "the file is damaged (its schema holds text that is no UTF-8)"
@@ -67,10 +71,10 @@ def reason(error: BaseException, location: Location | None = None) -> str:
         return "memory ran out"
     code = primary_code(error)
     cause = None
-    if code == driver.SQLITE_CANTOPEN:
+    if code in _MAY_BE_NO_FILE:
         cause = causes.of_no_file()
     if location is not None and code in _MAY_BE_A_WRITE:
-        cause = cause or causes.of_no_write(location)
+        cause = cause or causes.of_no_write(location, growing_to)
     detail = _DETAILS.get(getattr(error, "sqlite_errorname", "").removeprefix("SQLITE_IOERR"))
     meaning = cause or detail or _MEANINGS.get(code or 0)
     said = in_one_line(error)  # it may hold names that were put into a damaged file

@@ -17,8 +17,10 @@ from beryl_groups import revisions, sqlite
 from beryl_groups.errors import StartFailed, StorageFailed
 from beryl_groups.sqlite import connections, copies, schema
 from beryl_groups.sqlite import errors as sqlite_errors
-from beryl_groups.sqlite.files import absolute, create_for_owner
+from beryl_groups.sqlite.drafts import NoDraft, draft_beside
+from beryl_groups.sqlite.files import absolute, in_lower_case, named
 from beryl_groups.sqlite.location import Location
+from beryl_groups.sqlite.only_name import refuse_other_names, refuse_wal_elsewhere
 from beryl_groups.sqlite.visit import state_of
 
 if TYPE_CHECKING:
@@ -104,36 +106,33 @@ def sound_copy(
     It is made beside a database, for a folder for temporary files may be missing or too small.
     Raises `StorageFailed` where the file is no sound backup of ours.
     """
-    draft = beside.wal.with_name(f".beryl-{os.urandom(4).hex()}")
+    with _telling(path):
+        backup = _locate(path)
+        if backup.identity() == beside.identity():
+            raise StartFailed(backup.shown, "it is the database itself")
     try:
-        with _telling(path):
-            backup = _locate(path)
-            if backup.identity() == beside.identity():
-                raise StartFailed(backup.shown, "it is the database itself")
-            create_for_owner(draft)
+        with draft_beside(beside.wal) as draft:
             copy = Location(backup.shown, str(draft))
-            with _opened(backup) as connection:
-                progress = None if on_the_way is None else lambda *_: on_the_way()
-                copies.copy_pages(connection, draft, progress)
-            with closing(connections.open_settled(copy, 0)) as connection:
-                found = schema.read_revision(connection, copy)
-            if found != revisions.HEAD:
-                schema.upgrade(copy, _PATIENCE)
-            sound = connections.open_settled(copy, 0)
-        with closing(sound):
-            with _telling(path):
-                _judge(sound, copy, on_the_way)
-            yield sound
-    finally:
-        try:
-            _remove(draft)
-        finally:  # an interrupt may have cut that short
-            _remove(draft)
+            with _telling(path, copy):
+                _copy_current(backup, copy, on_the_way)
+                sound = connections.open_settled(copy, 0)
+            with closing(sound):
+                with _telling(path, copy):
+                    _judge(sound, copy, on_the_way)
+                yield sound
+    except NoDraft as error:
+        raise _failed(path, f"no copy of it can be made beside the database: {error}") from error
 
 
-def _remove(draft: Path) -> None:
-    for ending in ("", "-wal", "-shm", "-journal"):
-        Path(f"{draft}{ending}").unlink(missing_ok=True)
+def _copy_current(backup: Location, copy: Location, on_the_way: Callable[[], None] | None) -> None:
+    """Copy a backup to an empty file, and bring that to the newest revision."""
+    with _opened(backup) as connection:
+        progress = None if on_the_way is None else lambda *_: on_the_way()
+        copies.copy_pages(connection, Path(copy.path), progress)
+    with closing(connections.open_settled(copy, 0)) as connection:
+        found = schema.read_revision(connection, copy)
+    if found != revisions.HEAD:
+        schema.upgrade(copy, _PATIENCE)
 
 
 def refuse_unsound(path: str | os.PathLike[str]) -> None:
@@ -148,25 +147,29 @@ def _locate(path: str | os.PathLike[str]) -> Location:
     name = os.fspath(path)
     if not isinstance(name, str):
         raise TypeError(f"A backup is a str or an os.PathLike, not {path!r}.")
-    return Location(name, absolute(name))
+    return Location(name, absolute(named(name)))
 
 
 @contextmanager
 def _opened(backup: Location) -> Iterator[Connection]:
     """Open a backup without a change to it, or to the folder around it."""
     state = state_of(backup)
+    if not backup.may_be_read():
+        raise StartFailed(backup.shown, "permission to read it is denied")
     backup.refuse_what_leads_elsewhere()
+    refuse_other_names(backup)
+    refuse_wal_elsewhere(backup)
     if backup.has_journal() and backup.journal.stat().st_size:
         raise StartFailed(
             backup.shown, f"{backup.journal.name!r} beside it says that somebody is writing to it"
         )
-    live = backup.has_wal() and backup.wal.stat().st_size > 0
+    live = backup.has_commits_in_wal()
     opened = connections.look if live else connections.open_settled
     with closing(opened(backup, _PATIENCE)) as connection:
         if schema.read_revision(connection, backup) is None:
             raise StartFailed(backup.shown, "it is empty")
         yield connection
-    if not live and (state_of(backup) != state or (backup.has_wal() and backup.wal.stat().st_size)):
+    if not live and (state_of(backup) != state or backup.has_commits_in_wal()):
         raise StartFailed(backup.shown, "it was written while it was read")
 
 
@@ -180,18 +183,23 @@ def _judge(
 
 
 @contextmanager
-def _telling(path: str | os.PathLike[str]) -> Iterator[None]:
-    """Say of whatever keeps the block from its end that the backup was not restored."""
+def _telling(path: str | os.PathLike[str], copy: Location | None = None) -> Iterator[None]:
+    """Say of whatever keeps the block from its end that the backup was not restored.
+
+    Where a copy of it is written the system is asked what keeps it from that.
+    """
     try:
         yield
     except StartFailed as error:
         raise _failed(path, error.reason) from error
+    except copies.NotCopied as error:
+        raise _failed(path, str(error)) from error.__cause__
     except DBAPIError as error:
-        raise _failed(path, sqlite_errors.reason(error.orig or error)) from error
+        raise _failed(path, sqlite_errors.reason(error.orig or error, copy)) from error
     except sqlite.Errors as error:
-        raise _failed(path, sqlite_errors.reason(error)) from error
+        raise _failed(path, sqlite_errors.reason(error, copy)) from error
     except (OSError, ValueError) as error:
-        raise _failed(path, getattr(error, "strerror", None) or str(error)) from error
+        raise _failed(path, in_lower_case(error)) from error
 
 
 def _failed(path: str | os.PathLike[str], reason: str) -> StorageFailed:

@@ -19,7 +19,7 @@ from sqlalchemy.pool import NullPool
 from beryl_groups import revisions, sqlite
 from beryl_groups.errors import StartFailed
 from beryl_groups.quiet import quiet_engine
-from beryl_groups.sqlite import connections, recovery, tampering
+from beryl_groups.sqlite import causes, connections, recovery, tampering
 from beryl_groups.sqlite.only_name import refuse_other_names
 from beryl_groups.sqlite.scratch import scratch_folder
 
@@ -189,7 +189,7 @@ def _run(core: CoreConnection, location: Location, found: str | None) -> None:
         if (orphans := _orphans(core) - orphans_before) > 0:
             raise ValueError(f"{orphans} rows would refer to nothing")
     except Exception as error:
-        cause = error.orig if isinstance(error, DBAPIError) else error
+        cause = causes.of_no_file() or (error.orig if isinstance(error, DBAPIError) else error)
         reason = (
             f"the migration from {found or 'an empty file'} to {revisions.HEAD} failed: {cause}"
         )

@@ -74,7 +74,7 @@ def a_pipe(path: Path) -> None:
 SPOILT: dict[str, tuple[Callable[[Path], object], str]] = {
     "missing": (lambda path: path.unlink(), "there is no such file"),
     "a folder": (a_folder, "it is a folder"),
-    "a pipe": (a_pipe, "it is a device or a pipe"),
+    "a pipe": (a_pipe, "it is a pipe"),
     "empty": (lambda path: os.truncate(path, 0), "it is empty"),
     "a text": (lambda path: path.write_text("groups!" * 500), "no SQLite database"),
     "foreign": (foreign, r"belongs to another application \(application_id 77\)"),
