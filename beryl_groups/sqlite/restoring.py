@@ -15,7 +15,7 @@ from sqlalchemy.exc import DBAPIError
 
 from beryl_groups import revisions, sqlite
 from beryl_groups.errors import StartFailed, StorageFailed
-from beryl_groups.sqlite import connections, copies, schema
+from beryl_groups.sqlite import connections, copies, references, schema
 from beryl_groups.sqlite import errors as sqlite_errors
 from beryl_groups.sqlite.drafts import NoDraft, draft_beside
 from beryl_groups.sqlite.files import absolute, in_lower_case, named
@@ -39,8 +39,15 @@ _HIGHEST_ID = """
         UNION ALL SELECT max(seq) FROM sqlite_sequence WHERE name = 'groups'
     )
 """
-_FORGET = ("DELETE FROM group_topics", "DELETE FROM groups")
-_REMEMBER_ID = ("INSERT INTO groups (id, name) VALUES (?, 'highest')", "DELETE FROM groups")
+_FORGET_ID = "DELETE FROM sqlite_sequence WHERE name = 'groups'"
+_REMEMBER_ID = "INSERT INTO sqlite_sequence (name, seq) VALUES ('groups', ?)"
+
+_LEFT = "SELECT id, name FROM groups"
+_INSERT_GROUP = """
+    INSERT INTO groups (id, name, created_at) VALUES (?, ?, ?)
+    ON CONFLICT (name) DO UPDATE SET created_at = excluded.created_at
+"""
+_INSERT_TOPIC = "INSERT INTO group_topics (group_id, topic) VALUES (?, ?)"
 
 GROUPS = "SELECT ? + row_number() OVER (ORDER BY id), name, created_at FROM groups ORDER BY 1"
 TOPICS = """
@@ -55,29 +62,37 @@ def restore(
     store: Store, path: str | os.PathLike[str], on_the_way: Callable[[], None] | None = None
 ) -> None:
     """Replace all groups by those of the backup, in one transaction."""
-    with sound_copy(path, store.location, on_the_way) as backup, store.transaction() as session:
-        session.write(_replace, backup, on_the_way)
+    with (
+        sound_copy(path, store.location, on_the_way) as backup,
+        store.transaction(synced=True) as session,
+    ):
+        session.write(_replace, backup, path, on_the_way)
 
 
 def _replace(
-    connection: Connection, backup: Connection, on_the_way: Callable[[], None] | None
+    connection: Connection,
+    backup: Connection,
+    path: str | os.PathLike[str],
+    on_the_way: Callable[[], None] | None,
 ) -> None:
     # A restored group is another one than the group that had its id: none is given twice.
     highest = max(highest_id(connection), highest_id(backup))
     with _roomy(connection), connections.watched(connection, on_the_way):
-        for statement in _FORGET:
-            connection.execute(statement)
-        insert, delete = _REMEMBER_ID
-        connection.execute(insert, (highest,))
-        connection.execute(delete)
+        referred = references.to_groups(connection)
+        new_ids = {name: id_ for id_, name, _ in backup.execute(GROUPS, (highest,)) if referred}
+        if (reason := references.lost(connection, referred, new_ids)) is not None:
+            raise _failed(path, reason)
+        connection.execute("DELETE FROM group_topics")
+        connection.execute(references.but_these("DELETE FROM groups", referred))
+        kept = {new_ids[name]: id_ for id_, name in connection.execute(_LEFT).fetchall()}
+        connection.executemany(_INSERT_GROUP, backup.execute(GROUPS, (highest,)))
         connection.executemany(
-            "INSERT INTO groups (id, name, created_at) VALUES (?, ?, ?)",
-            backup.execute(GROUPS, (highest,)),
+            _INSERT_TOPIC,
+            ((kept.get(id_, id_), topic) for id_, topic in backup.execute(TOPICS, (highest,))),
         )
-        connection.executemany(
-            "INSERT INTO group_topics (group_id, topic) VALUES (?, ?)",
-            backup.execute(TOPICS, (highest,)),
-        )
+        ((number,),) = backup.execute("SELECT count(*) FROM groups").fetchall()
+        connection.execute(_FORGET_ID)
+        connection.execute(_REMEMBER_ID, (highest + number,))
 
 
 @contextmanager

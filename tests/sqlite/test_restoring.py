@@ -215,17 +215,6 @@ def test_orphans_of_the_database_are_gone_afterwards(
     assert groups.check() == []
 
 
-def test_rows_of_the_users_own_that_refer_to_groups_are_respected(
-    groups: Groups, path: Path, backup: Path
-) -> None:
-    """A foreign key of theirs that allows no deletion refuses the restore, and nothing changes."""
-    groups.create("before")
-    run_sql(path, "CREATE TABLE mine (g REFERENCES groups)", "INSERT INTO mine VALUES (1)")
-    with pytest.raises(StorageFailed, match="FOREIGN KEY"):
-        groups.restore(backup)
-    assert list(groups) == ["before"]
-
-
 def refused_as_nobody(path: Path, backup: Path) -> tuple[str, list[str]]:
     with beryl_groups.start(path) as groups:
         with pytest.raises(StorageFailed) as refused:
