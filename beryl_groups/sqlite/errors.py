@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from beryl_groups.errors import Busy, StorageFailed
@@ -94,15 +96,28 @@ def reason_to_refuse(error: Exception, location: Location, busy_timeout: float) 
             "the file and in this folder, which is not allowed: copy both to a folder where it is, "
             f"and open the copy ({error})"
         )
-    return _refusal(error, location) or reason(error, location)
+    return _refusal(error, location) or reason(error, location) + _remedy(error, location)
 
 
 def translate(error: Exception, location: Location, busy_timeout: float) -> StorageFailed:
     """Turn an error of the driver into one of ours; the caller chains it."""
     if primary_code(error) in _CONTENDED:
         return busy(location.shown, busy_timeout)
-    said = _refusal(error, location) or reason(error, location)
+    said = _refusal(error, location) or reason(error, location) + _remedy(error, location)
     return StorageFailed(f"The database {location.shown!r} failed: {said}.")
+
+
+def _remedy(error: Exception, location: Location) -> str:
+    """Say how to go on with a damaged file, as one is that was copied over beside its old WAL."""
+    damaged = isinstance(error, UnicodeDecodeError) or primary_code(error) == driver.SQLITE_CORRUPT
+    if location.in_memory or not damaged:
+        return ""
+    file = Path(os.path.realpath(location.path))
+    there = [repr(each.name) for each in (file, *location.sidecars()) if each.exists()]
+    return (
+        f": close every handle on it, move {', '.join(there)} away, and restore a backup into a "
+        "new file"
+    )
 
 
 def _refusal(error: Exception, location: Location) -> str | None:

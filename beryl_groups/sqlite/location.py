@@ -50,6 +50,10 @@ class Location:
     def shared_memory(self) -> Path:
         return self._sidecar("-shm")
 
+    def sidecars(self) -> tuple[Path, Path]:
+        """Return the files beside a database in WAL mode."""
+        return self.wal, self.shared_memory
+
     def has_wal_of_old(self) -> bool:
         """Tell whether there is a WAL that nobody has open: a copy, or one that a crash left."""
         return self.has_wal() and not os.access(self.shared_memory, os.F_OK)
@@ -138,7 +142,7 @@ class Location:
 
         They may be from when it was read-only, or from when others might read it.
         """
-        for sidecar in (self.wal, self.shared_memory):
+        for sidecar in self.sidecars():
             with suppress(OSError):  # not the owner, or there is none
                 found = sidecar.lstat().st_mode
                 wanted = Path(self.path).stat().st_mode
