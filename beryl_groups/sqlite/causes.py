@@ -46,7 +46,7 @@ def of_no_file() -> str | None:
         if error.errno == errno.EMFILE:
             said = "this process has as many files open as it may"
             if sys.platform != "win32":
-                # Not by the module of limits, which may have to be read from a file first.
+                # Not by the module of limits, for which there may be no file left either.
                 said += f", {os.sysconf('SC_OPEN_MAX'):,}"
             return said
         if error.errno == errno.ENFILE:
@@ -80,11 +80,12 @@ def of_no_write(location: Location, growing_to: int = 0) -> str | None:
 def _most_bytes() -> int | None:
     """Return how large a file of this process may be, None where there is no limit."""
     if sys.platform != "win32":
-        import resource  # noqa: PLC0415 - Windows has no such thing
+        with suppress(ImportError, OSError):  # the module may have to be read from a file first
+            import resource  # noqa: PLC0415 - Windows has no such thing
 
-        limit, _ = resource.getrlimit(resource.RLIMIT_FSIZE)
-        if limit != resource.RLIM_INFINITY:
-            return limit
+            limit, _ = resource.getrlimit(resource.RLIMIT_FSIZE)
+            if limit != resource.RLIM_INFINITY:
+                return limit
     return None
 
 

@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from beryl_groups.errors import Busy, StorageFailed
+from beryl_groups.errors import Busy, StartFailed, StorageFailed
 from beryl_groups.lines import in_one_line
 from beryl_groups.sqlite import causes, driver, sidecars
 from beryl_groups.sqlite.connections import lacks_sidecars, primary_code
@@ -96,7 +96,13 @@ def reason_to_refuse(error: Exception, location: Location, busy_timeout: float) 
             "the file and in this folder, which is not allowed: copy both to a folder where it is, "
             f"and open the copy ({error})"
         )
-    return _refusal(error, location) or reason(error, location) + _remedy(error, location)
+    return _refusal(error, location) or reason(error, location)
+
+
+def start_failed(error: Exception, location: Location, busy_timeout: float) -> StartFailed:
+    """Turn an error of the driver on opening a database into ours; the caller chains it."""
+    said = reason_to_refuse(error, location, busy_timeout) + _remedy(error, location)
+    return StartFailed(location.shown, said)
 
 
 def translate(error: Exception, location: Location, busy_timeout: float) -> StorageFailed:

@@ -7,7 +7,8 @@ as it is, and what was judged is what is restored, whoever writes to the backup 
 from __future__ import annotations
 
 import os
-from contextlib import closing, contextmanager
+import shutil
+from contextlib import ExitStack, closing, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,7 +19,7 @@ from beryl_groups.errors import StartFailed, StorageFailed
 from beryl_groups.sqlite import connections, copies, references, schema
 from beryl_groups.sqlite import errors as sqlite_errors
 from beryl_groups.sqlite.drafts import NoDraft, draft_beside
-from beryl_groups.sqlite.files import absolute, in_lower_case, named
+from beryl_groups.sqlite.files import absolute, create_for_owner, in_lower_case, named
 from beryl_groups.sqlite.location import Location
 from beryl_groups.sqlite.only_name import refuse_other_names, refuse_wal_elsewhere
 from beryl_groups.sqlite.visit import state_of
@@ -141,7 +142,7 @@ def sound_copy(
 
 def _copy_current(backup: Location, copy: Location, on_the_way: Callable[[], None] | None) -> None:
     """Copy a backup to an empty file, and bring that to the newest revision."""
-    with _opened(backup) as connection:
+    with _opened(backup, copy) as connection:
         progress = None if on_the_way is None else lambda *_: on_the_way()
         copies.copy_pages(connection, Path(copy.path), progress)
     with closing(connections.open_settled(copy, 0)) as connection:
@@ -150,11 +151,11 @@ def _copy_current(backup: Location, copy: Location, on_the_way: Callable[[], Non
         schema.upgrade(copy, _PATIENCE)
 
 
-def refuse_unsound(path: str | os.PathLike[str]) -> None:
-    """Raise `StorageFailed` where the file is no sound backup of ours."""
+def refuse_unsound(path: str | os.PathLike[str], beside: Location) -> None:
+    """Raise `StorageFailed` where the file is no sound backup of ours, to be restored there."""
     with _telling(path):
         backup = _locate(path)
-        with _opened(backup) as connection:
+        with _opened(backup, beside) as connection:
             _judge(connection, backup)
 
 
@@ -166,9 +167,9 @@ def _locate(path: str | os.PathLike[str]) -> Location:
 
 
 @contextmanager
-def _opened(backup: Location) -> Iterator[Connection]:
+def _opened(backup: Location, beside: Location) -> Iterator[Connection]:
     """Open a backup without a change to it, or to the folder around it."""
-    state = state_of(backup)
+    state = _state(backup)
     if not backup.may_be_read():
         raise StartFailed(backup.shown, "permission to read it is denied")
     backup.refuse_what_leads_elsewhere()
@@ -178,14 +179,47 @@ def _opened(backup: Location) -> Iterator[Connection]:
         raise StartFailed(
             backup.shown, f"{backup.journal.name!r} beside it says that somebody is writing to it"
         )
-    live = backup.has_commits_in_wal()
-    opened = connections.look if live else connections.open_settled
-    with closing(opened(backup, _PATIENCE)) as connection:
-        if schema.read_revision(connection, backup) is None:
+    live = backup.has_commits_in_wal() and not backup.has_wal_of_old()
+    with ExitStack() as stack:
+        found = backup
+        if backup.has_commits_in_wal() and not live:
+            found = stack.enter_context(_recovered(backup, beside))
+        opened = connections.look if live else connections.open_settled
+        try:
+            connection = stack.enter_context(closing(opened(found, _PATIENCE)))
+            revision = schema.read_revision(connection, backup)
+        except sqlite.Errors as error:
+            reason = sqlite_errors.reason_to_refuse(error, backup, _PATIENCE)
+            raise StartFailed(backup.shown, reason) from error
+        if revision is None:
             raise StartFailed(backup.shown, "it is empty")
         yield connection
-    if not live and (state_of(backup) != state or backup.has_commits_in_wal()):
+    if not live and _state(backup) != state:
         raise StartFailed(backup.shown, "it was written while it was read")
+
+
+def _state(backup: Location) -> tuple[object, ...]:
+    """Return what changes when somebody writes to the file, or has begun to."""
+    with suppress(OSError):
+        wal = backup.wal.stat()
+        if wal.st_size:
+            return (*state_of(backup), wal.st_ino, wal.st_size, wal.st_mtime_ns)
+    return state_of(backup)
+
+
+@contextmanager
+def _recovered(backup: Location, beside: Location) -> Iterator[Location]:
+    """Give a copy of a backup beside which a WAL lies that nobody has open, with what that holds.
+
+    Whoever reads such a file itself leaves another beside it, which is in the way of others.
+    """
+    with draft_beside(beside.wal) as draft:
+        copy = Location(backup.shown, str(draft))
+        shutil.copyfile(backup.path, copy.path)
+        create_for_owner(copy.wal)
+        shutil.copyfile(backup.wal, copy.wal)
+        connections.open_connection(copy, 0, "off").close()
+        yield copy
 
 
 def _judge(
@@ -207,6 +241,8 @@ def _telling(path: str | os.PathLike[str], copy: Location | None = None) -> Iter
         yield
     except StartFailed as error:
         raise _failed(path, error.reason) from error
+    except NoDraft as error:
+        raise _no_copy(path, error) from error
     except copies.NotCopied as error:
         raise _failed(path, str(error)) from error.__cause__
     except DBAPIError as error:
@@ -215,6 +251,10 @@ def _telling(path: str | os.PathLike[str], copy: Location | None = None) -> Iter
         raise _failed(path, sqlite_errors.reason(error, copy)) from error
     except (OSError, ValueError) as error:
         raise _failed(path, in_lower_case(error)) from error
+
+
+def _no_copy(path: str | os.PathLike[str], error: NoDraft) -> StorageFailed:
+    return _failed(path, f"no copy of it can be made beside the database: {error}")
 
 
 def _failed(path: str | os.PathLike[str], reason: str) -> StorageFailed:

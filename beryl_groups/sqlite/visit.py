@@ -86,16 +86,16 @@ class FileVisit:
 
 
 def is_missing(database: str) -> bool:
-    return not os.path.lexists(_file(database).path)
+    return not os.path.lexists(location_of(database).path)
 
 
 def file_of(database: str) -> str:
-    return _file(database).path
+    return location_of(database).path
 
 
 def visit(database: str, busy_timeout: float) -> FileVisit:
     """Open a file to look at it, or raise `StartFailed`."""
-    location = _file(database)
+    location = location_of(database)
     state = state_of(location)
     try:
         schema.refuse_before_it_is_touched(location, busy_timeout)
@@ -106,11 +106,10 @@ def visit(database: str, busy_timeout: float) -> FileVisit:
             connection.close()
             raise
     except sqlite.Errors as error:
-        reason = errors.reason_to_refuse(error, location, busy_timeout)
-        raise StartFailed(location.shown, reason) from error
+        raise errors.start_failed(error, location, busy_timeout) from error
 
 
-def _file(database: str) -> Location:
+def location_of(database: str) -> Location:
     location = locate(database)
     if location.in_memory:
         location.remove()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -24,7 +25,6 @@ from tests.sqlite.opening import (
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
     from beryl_groups import Groups
 
@@ -188,6 +188,30 @@ def test_a_backup_that_may_only_be_read_stays_alone(backup: Path) -> None:
         beryl_groups.start(path).close()
         give_to_nobody(path)
         assert unprivileged(restore_as_nobody, path, given) == ["group"]
+        assert everything(given.parent) == before
+        given.parent.chmod(0o755)
+
+
+@pytest.mark.parametrize("folder_mode", [0o555, 0o777])
+def test_a_backup_with_a_wal_that_nobody_has_open_stays_alone(folder_mode: int) -> None:
+    """What the WAL of a copied database holds counts, and no file appears that is the reader's."""
+    with folder_for_all() as folder:
+        original = made(folder / "original.db", {"group": {"topic"}})
+        kill_another_process(original, "INSERT INTO groups (name) VALUES ('killed')")
+        given = folder / "backups" / "copy.db"
+        given.parent.mkdir()
+        for ending in ("", "-wal"):
+            shutil.copy(f"{original}{ending}", f"{given}{ending}")
+            Path(f"{given}{ending}").chmod(0o444)
+        given.parent.chmod(folder_mode)
+        before = everything(given.parent)
+        path = folder / "groups.db"
+        beryl_groups.start(path).close()
+        give_to_nobody(path)
+        assert unprivileged(restore_as_nobody, path, given) == ["group", "killed"]
+        assert everything(given.parent) == before
+        assert run("restore", folder / "new.db", given).errors == ""
+        assert run("list", folder / "new.db").output == "group\nkilled\n"
         assert everything(given.parent) == before
         given.parent.chmod(0o755)
 
