@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 import beryl_groups
-from beryl_groups import StartFailed, StorageFailed
-from tests.commandline.running import refusal, run
+from beryl_groups import StorageFailed
+from tests.commandline.running import run
 from tests.contract.copies import contents, made
 from tests.sqlite.opening import (
     another_process,
@@ -267,38 +267,3 @@ def test_a_database_that_may_only_be_read_is_not_restored(
         assert reason in sentence
         assert names == ["before"]
         assert path.read_bytes() == before
-
-
-def test_a_damaged_file_says_which_files_to_move_away(
-    tmp_path: Path, path: Path, backup: Path
-) -> None:
-    """As one is over which a backup was copied beside its old WAL: a restore makes a new one."""
-    old = made(tmp_path / "old.db", {f"old:{n}": {f"{n}:{m}" for m in range(9)} for n in range(50)})
-    shutil.copy(old, path)
-    kill_another_process(
-        path, "UPDATE groups SET name = name || 'x'", "UPDATE group_topics SET topic = topic || 'x'"
-    )
-    shutil.copy(backup, path)
-    beside = [path, path.with_name("groups.db-wal"), path.with_name("groups.db-shm")]
-    with pytest.raises(StartFailed) as refused:
-        beryl_groups.start(path)
-    told = remedy(*beside)
-    assert refused.value.reason == told
-    assert refusal("restore", path, backup) == f"{refused.value!s}"
-    for each in beside:
-        each.unlink(missing_ok=True)
-    assert run("restore", path, backup).errors == ""
-    with beryl_groups.start(path) as groups:
-        assert list(groups) == ["group"]
-        tear(path)
-        with pytest.raises(StorageFailed) as failed:
-            groups.restore(backup)
-        assert str(failed.value) == f"The database {str(path)!r} failed: {told}."
-
-
-def remedy(*files: Path) -> str:
-    names = ", ".join(repr(each.name) for each in files)
-    return (
-        "the file is damaged (database disk image is malformed): close every handle on it, move "
-        f"{names} away, and restore a backup into a new file"
-    )
