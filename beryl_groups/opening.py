@@ -45,9 +45,9 @@ def file_of(database: str) -> str:
     return files.file_of(database)
 
 
-def refuse_unsound(backup: str) -> None:
+def refuse_unsound(database: str, backup: str) -> None:
     """Raise `StorageFailed` where a file is no sound backup, before a database is made for it."""
-    restoring.refuse_unsound(backup)
+    restoring.refuse_unsound(backup, files.location_of(database))
 
 
 def _seconds(busy_timeout: float) -> float:
