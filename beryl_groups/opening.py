@@ -6,6 +6,7 @@ import threading
 from typing import TYPE_CHECKING, Literal, cast
 
 from beryl_groups.names import shown
+from beryl_groups.postgresql.address import is_address
 from beryl_groups.sqlite import opening, restoring
 from beryl_groups.sqlite import visit as files
 
@@ -35,7 +36,7 @@ def visit(database: str, busy_timeout: float) -> Visit:
     if is_address(database):
         from beryl_groups.postgresql import visit as servers  # noqa: PLC0415 - it may be missing
 
-        return servers.visit(parse(database), busy_timeout)
+        return servers.visit(database, busy_timeout)
     return files.visit(database, busy_timeout)
 
 
@@ -51,7 +52,11 @@ def file_of(database: str) -> str:
 
 def server_of(database: str) -> str | None:
     """Return a URL that psql takes, without a password; None where it is a file."""
-    return for_psql(database) if is_address(database) else None
+    if not is_address(database):
+        return None
+    from beryl_groups.postgresql.visit import for_psql  # noqa: PLC0415
+
+    return for_psql(database)
 
 
 def refuse_unsound(backup: str) -> None:

@@ -57,7 +57,7 @@ _BAD_NAMES = """
 """
 
 # For each column its type, whether it may be missing, is numbered by itself, and its collation.
-_EXPECTED_COLUMNS = {
+_EXPECTED_COLUMNS: dict[str, dict[str, tuple[str, bool, bool, str | None]]] = {
     "groups": {
         "id": ("bigint", True, True, ""),
         "name": ("text", True, False, "C"),
@@ -75,7 +75,7 @@ _EXPECTED_CONSTRAINTS = {
         "FOREIGN KEY (group_id) REFERENCES beryl_groups.groups(id) ON DELETE CASCADE",
     },
 }
-_EXPECTED_INDEXES = {
+_EXPECTED_INDEXES: dict[str, set[tuple[str, ...]]] = {
     "groups": {("id",), ("name",)},
     "group_topics": {("group_id", "topic"), ("topic", "group_id")},
 }

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
     import psycopg
-
     from beryl_groups.postgresql.connections import Connection
+    from beryl_groups.postgresql.database import Database
 
     Progress = Callable[[int, int, int], None]
 
@@ -81,7 +81,18 @@ class _Content:
                     self._progress(0, self._total - self._done, self._total)
 
 
-def replace(
+def restore(
+    database: Database, path: str | os.PathLike[str], on_the_way: Callable[[], None] | None = None
+) -> None:
+    """Replace all groups by those of the backup, in one transaction."""
+    with (
+        exchange.sound_backup(path, on_the_way) as content,
+        database.transaction() as session,
+    ):
+        session.write(_replace, content, on_the_way)
+
+
+def _replace(
     connection: Connection, content: exchange.Backup, on_the_way: Callable[[], None] | None = None
 ) -> None:
     """Have the database hold what a backup holds, in the transaction that is open."""
@@ -97,7 +108,7 @@ def replace(
 
 
 def _new_ids(connection: Connection, number: int) -> array[int]:
-    """Return an id for each group: a restored one is another than the group that had its id."""
+    """Return an id for each group: a restored one is another group."""
     ids = array("q")
     while (lacking := number - len(ids)) > 0:
         rows = connection.rows(_NEW_IDS, min(lacking, _ROWS_OF_A_STEP))
@@ -111,7 +122,7 @@ def _copy_in(
     rows: Iterable[tuple[object, ...]],
     on_the_way: Callable[[], None] | None,
 ) -> None:
-    with link.cursor() as cursor, cursor.copy(statement) as copy:  # type: ignore[call-overload]
+    with link.cursor() as cursor, cursor.copy(statement) as copy:
         for done, row in enumerate(rows, 1):
             copy.write_row(row)
             if on_the_way is not None and done % _ROWS_OF_A_STEP == 0:

@@ -106,6 +106,8 @@ def sound_backup(
         raise StorageFailed(f"The backup {os.fspath(path)!r} was not restored: {reason}") from error
     with scratch as folder:
         draft = Path(folder) / "copy.db"
-        with restoring.sound_copy(path, draft, on_the_way) as connection:
-            with connections.watched(connection, on_the_way):
-                yield Backup(connection)
+        with (
+            restoring.sound_copy(path, draft, on_the_way) as connection,
+            connections.watched(connection, on_the_way),
+        ):
+            yield Backup(connection)

@@ -186,17 +186,11 @@ def _group_of(user: str) -> int:
     return pwd.getpwnam(user).pw_gid
 
 
-def make_folder(parent: Path | None = None) -> Path:
-    """Make a folder that the user of the server can reach."""
-    folder = Path(tempfile.mkdtemp(prefix="beryl-postgresql-", dir=parent))
-    folder.chmod(0o755)
-    return folder
-
-
 @contextmanager
-def running(parent: Path | None = None, **settings: str) -> Iterator[Server]:
+def running(**settings: str) -> Iterator[Server]:
     """Give a server of one's own for the length of the block, or raise `Unavailable`."""
-    folder = make_folder(parent)
+    folder = Path(tempfile.mkdtemp(prefix="beryl-postgresql-"))
+    folder.chmod(0o755)  # the user of the server has to reach it
     try:
         server = Server(folder, **settings)
         try:

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING
 import pytest
 
 import beryl_groups
+from beryl_groups.revisions import HEAD
 from tests.commandline.running import Done, call, misuse, process, refusal, run
-from tests.postgresql import databases
-from tests.postgresql.server import BY_PASSWORD, sql
+from tests.postgresql.roles import PASSWORD, role
+from tests.postgresql.server import sql
 from tests.processes import PATIENCE
 
 if TYPE_CHECKING:
@@ -84,7 +85,7 @@ def test_stats_tell_of_the_server(database: str) -> None:
     run("create", database, "team")
     told = json.loads(run("stats", database, "--json").output)
     assert told["groups"] == 1
-    assert told["revision"] == beryl_groups.groups.__dict__.get("HEAD", told["revision"])
+    assert told["revision"] == HEAD
     assert told["postgresql"].split(".")[0].isdigit()
     assert told["table_bytes"] > 0 < told["index_bytes"]
     assert "sqlite" not in told
@@ -119,29 +120,15 @@ def test_the_demo_keeps_the_time_zones_there(database: str) -> None:
 
 @pytest.fixture
 def secret(database: str) -> Iterator[str]:
-    """The URL of a role that has to show its password."""
-    role = f"ada_{database.rpartition('_')[0].rpartition('_')[2]}"
-    name = database.rpartition("/")[2]
-    sql(
-        database,
-        f"DO $$ BEGIN CREATE ROLE {BY_PASSWORD}; EXCEPTION WHEN duplicate_object THEN END $$",
-        f"CREATE ROLE {role} LOGIN PASSWORD 'hunter2' IN ROLE {BY_PASSWORD}",
-        f"GRANT CREATE ON DATABASE {name} TO {role}",
-        "DROP SCHEMA IF EXISTS beryl_groups CASCADE",
-    )
-    yield database.replace("postgres@", f"{role}:hunter2@")
-    sql(
-        database,
-        "DROP SCHEMA IF EXISTS beryl_groups CASCADE",
-        f"DROP OWNED BY {role}",
-        f"DROP ROLE {role}",
-    )
+    """The URL of a role that has to show its password, and may do all here."""
+    with role(database, options="SUPERUSER") as url:
+        yield url
 
 
 def test_a_url_comes_from_the_environment(
     secret: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    """env:NAME stands for what the variable holds, a URL or a path; one that is not there is told."""
+    """env:NAME stands for what the variable holds, a URL or a path; one that lacks is told."""
     monkeypatch.setenv("DATABASE_URL", secret)
     monkeypatch.setenv("DATABASE_FILE", str(tmp_path / "groups.db"))
     monkeypatch.delenv("DATABASE_NONE", raising=False)
@@ -154,7 +141,7 @@ def test_a_url_comes_from_the_environment(
 def test_no_password_is_shown(secret: str, tmp_path: Path) -> None:
     """Neither by what commands say, nor by what fails, nor by a handle."""
     said = run("upgrade", secret).output
-    wrong = secret.replace("hunter2", "hunter3")
+    wrong = secret.replace(PASSWORD, "hunter3")
     nowhere = re.sub(r":\d+/", ":1/", secret)
     no_database = secret.rpartition("/")[0] + "/nothing"
     said += "".join(refusal("list", each) for each in (wrong, nowhere, no_database))
@@ -183,8 +170,3 @@ def test_names_are_completed_from_the_database(database: str) -> None:
     ) as completing:
         assert completing.stdout is not None
         assert completing.stdout.read().decode() == "plain,design\n"
-
-
-def test_databases_are_found_by_name() -> None:
-    """The fixture gives each worker a server; without one, it says what is missing."""
-    assert databases.server().startswith("postgresql+psycopg://")
