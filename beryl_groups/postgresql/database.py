@@ -118,12 +118,12 @@ class Database:
             raise self.busy(by_transaction=True)
         try:
             self.refuse_if_closed()
-            self._owner = thread or get_ident()
             with self._translating():
                 connection = self.pool.take(deadline, to_write=True)
             try:
                 with self._translating():
                     Attempt(connection, self._turn, deadline).begin_alone()
+                self._owner = thread or get_ident()
                 yield TransactionSession(connection, self.translated)
                 with self._translating():
                     commit(connection)
