@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar, TypeVarTuple
 from beryl_groups.clock import monotonic
 from beryl_groups.engine import MISSING
 from beryl_groups.errors import Closed, GroupError
+from beryl_groups.locks import held
 from beryl_groups.postgresql import checking, copies, errors, fork
 from beryl_groups.postgresql.connections import LostError
 from beryl_groups.postgresql.errors import ERRORS
@@ -50,7 +51,7 @@ class Database:
         self.pool = Pool(address, pool_size, busy_timeout)
         self._turn = Turn(synchronous)
         # Of the transactions of this handle one has a connection, or all could be theirs.
-        self._transactions = threading.Lock()
+        self._transactions = threading.RLock()
         self._owner: int | None = None
         self._looks: tuple[ServerLooks, ...] = ()
         fork.watch(self)
@@ -113,11 +114,10 @@ class Database:
     ) -> Iterator[TransactionSession]:
         self.refuse_beside_own()
         deadline = monotonic() + (self.busy_timeout if wait is None else wait)
-        if not self._transactions.acquire(timeout=max(deadline - monotonic(), 0)):
+        with held(self._transactions, max(deadline - monotonic(), 0)) as in_time:
             self.refuse_if_closed()
-            raise self.busy(by_transaction=True)
-        try:
-            self.refuse_if_closed()
+            if not in_time:
+                raise self.busy(by_transaction=True)
             with self._translating():
                 connection = self.pool.take(deadline, to_write=True)
             try:
@@ -130,10 +130,9 @@ class Database:
             except BaseException:
                 self._undo(connection)
                 raise
+            finally:
+                self._owner = None
             self.pool.give_back(connection)
-        finally:
-            self._owner = None
-            self._transactions.release()
         self.committed()
 
     def committed(self) -> None:
@@ -201,7 +200,7 @@ class Database:
         self.abandoned = True
         if self.closed is None:
             self.closed = reason
-        self._transactions = threading.Lock()
+        self._transactions = threading.RLock()
         self._owner = None
         return self.pool.abandon()
 
