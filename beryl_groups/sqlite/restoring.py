@@ -120,7 +120,7 @@ def sound_copy(
     """Give a copy of a backup that is sound and of the newest revision; it is removed after.
 
     It is made beside a database, for a folder for temporary files may be missing or too small.
-    Raises `StorageFailed` where the file is no sound backup of ours.
+    Raises `StorageFailed` where the file is no sound backup of ours, or that database itself.
     """
     with _telling(path):
         backup = _locate(path)
