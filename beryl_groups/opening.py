@@ -50,17 +50,30 @@ def open_engine(
 
 def visit(database: str, busy_timeout: float) -> Visit:
     """Open a database that is there to look at it, or raise `StartFailed`."""
+    if is_address(database):
+        from beryl_groups.postgresql import visit as servers  # noqa: PLC0415 - it may be missing
+
+        return servers.visit(database, busy_timeout)
     return files.visit(database, busy_timeout)
 
 
 def is_missing(database: str) -> bool:
     """Tell whether there is nothing of this name, so that a command may make it."""
-    return files.is_missing(database)
+    return not is_address(database) and files.is_missing(database)
 
 
 def file_of(database: str) -> str:
     """Return the path of the file that another process can open, or raise `GroupError`."""
     return files.file_of(database)
+
+
+def server_of(database: str) -> str | None:
+    """Return a URL that psql takes, without a password; None where it is a file."""
+    if not is_address(database):
+        return None
+    from beryl_groups.postgresql.visit import for_psql  # noqa: PLC0415
+
+    return for_psql(database)
 
 
 def refuse_unsound(backup: str) -> None:

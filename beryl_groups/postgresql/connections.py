@@ -160,8 +160,17 @@ class Connection:
         try:
             yield
         finally:
-            if self.pgconn.status == ConnStatus.OK:
-                self.run(("ROLLBACK", ()))
+            self.roll_back()
+
+    @contextmanager
+    def plain(self) -> Iterator[psycopg.Connection[Any]]:
+        """Give the connection as psycopg has it: no COPY goes through a pipeline."""
+        if self.driver is None:
+            raise LostError("the connection is closed", 0)
+        self.pgconn.exit_pipeline_mode()
+        yield self.driver
+        # Not where it raised: who meets an error here has no more use for the connection.
+        self.pgconn.enter_pipeline_mode()
 
     @property
     def in_transaction(self) -> bool:

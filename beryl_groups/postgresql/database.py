@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar, TypeVarTuple
 from beryl_groups.clock import monotonic
 from beryl_groups.engine import MISSING
 from beryl_groups.errors import Closed, GroupError
-from beryl_groups.postgresql import errors, fork
+from beryl_groups.postgresql import checking, copies, errors, fork
 from beryl_groups.postgresql.connections import LostError
 from beryl_groups.postgresql.errors import ERRORS
+from beryl_groups.postgresql.looks import ServerLooks
 from beryl_groups.postgresql.pool import Pool
 from beryl_groups.postgresql.reads import as_read
 from beryl_groups.postgresql.session import TransactionSession
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from beryl_groups.calls import Call
-    from beryl_groups.engine import Looks
     from beryl_groups.postgresql.address import Address
     from beryl_groups.postgresql.connections import Connection
 
@@ -52,6 +52,7 @@ class Database:
         # Of the transactions of this handle one has a connection, or all could be theirs.
         self._transactions = threading.Lock()
         self._owner: int | None = None
+        self._looks: tuple[ServerLooks, ...] = ()
         fork.watch(self)
 
     @staticmethod
@@ -137,6 +138,8 @@ class Database:
 
     def committed(self) -> None:
         """Take note that a commit of this handle can be seen."""
+        for looks in self._looks:
+            looks.wake()
 
     def busy(self, *, by_transaction: bool = False) -> Exception:
         return errors.busy(self.shown, self.busy_timeout, by_transaction=by_transaction)
@@ -154,23 +157,31 @@ class Database:
                 "itself: write through the object that transaction() gave, or after its block."
             )
 
-    def watching(self) -> Looks:
-        raise NotImplementedError
+    def watching(self) -> ServerLooks:
+        self.refuse_if_closed()
+        looks = ServerLooks(self)
+        self._looks = (*self._looks, looks)
+        return looks
+
+    def forget(self, looks: ServerLooks) -> None:
+        """Take note that somebody looks no longer."""
+        self._looks = tuple([each for each in self._looks if each is not looks])
 
     def backup(
         self,
         path: str | os.PathLike[str],
         progress: Callable[[int, int, int], None] | None = None,
     ) -> None:
-        raise NotImplementedError
+        self.read(copies.backup, path, progress)
 
     def restore(
         self, path: str | os.PathLike[str], on_the_way: Callable[[], None] | None = None
     ) -> None:
-        raise NotImplementedError
+        self.refuse_beside_own()
+        copies.restore(self, path, on_the_way)
 
     def problems(self, on_the_way: Callable[[], None] | None = None) -> list[str]:
-        raise NotImplementedError
+        return self.read(checking.problems, on_the_way)
 
     def known_faults(self) -> Iterable[Warning]:
         return ()
@@ -182,6 +193,8 @@ class Database:
         if self.closed is None:
             self.closed = reason
         self.pool.close()
+        for looks in self._looks:
+            looks.wake()
 
     def abandon(self, reason: str) -> list[object]:
         """Refuse every later call, in a forked child that has none of the threads of its parent."""
@@ -203,7 +216,7 @@ class Database:
         ours.__cause__ = error
         return ours
 
-    def _write(self, operation: Callable[..., T], given: tuple[Any, ...], deadline: float) -> T:
+    def _write(self, operation: Callable[..., Any], given: tuple[Any, ...], deadline: float) -> Any:
         """Carry out a single write; anew where it certainly came to nothing, for a while."""
         single = SINGLE[operation]
         while True:
@@ -225,7 +238,7 @@ class Database:
                 raise
             self.pool.give_back(connection)
             self.committed()
-            return
+            return None
 
     def _undo(self, connection: Connection) -> None:
         """Have nothing left of what is under way on a connection."""

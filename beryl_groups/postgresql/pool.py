@@ -62,13 +62,13 @@ class Pool:
 
     def give_back(self, connection: Connection) -> None:
         """Take a connection back from who has it; one that is in use or broken is closed."""
-        if self._closed or not connection.is_at_rest():
+        if not connection.is_at_rest():
             self.discard(connection)
             return
         self._idle.append(connection)
         if self._closed:
             self._close_idle()
-        if self._waiting:
+        elif self._waiting:
             self._tell()
 
     def discard(self, connection: Connection) -> None:

@@ -53,7 +53,12 @@ def restore(
     store: Store, path: str | os.PathLike[str], on_the_way: Callable[[], None] | None = None
 ) -> None:
     """Replace all groups by those of the backup, in one transaction."""
-    with sound_copy(path, store.location, on_the_way) as backup, store.transaction() as session:
+    # Beside the database, for a folder for temporary files may be missing or too small.
+    draft = store.location.wal.with_name(f".beryl-{os.urandom(4).hex()}")
+    with (
+        sound_copy(path, draft, on_the_way, store.location.identity()) as backup,
+        store.transaction() as session,
+    ):
         session.write(_replace, backup, on_the_way)
 
 
@@ -97,18 +102,19 @@ def highest_id(connection: Connection) -> int:
 
 @contextmanager
 def sound_copy(
-    path: str | os.PathLike[str], beside: Location, on_the_way: Callable[[], None] | None = None
+    path: str | os.PathLike[str],
+    draft: Path,
+    on_the_way: Callable[[], None] | None = None,
+    itself: tuple[int, int] | None = None,
 ) -> Iterator[Connection]:
     """Give a copy of a backup that is sound and of the newest revision; it is removed after.
 
-    It is made beside a database, for a folder for temporary files may be missing or too small.
-    Raises `StorageFailed` where the file is no sound backup of ours.
+    Raises `StorageFailed` where the file is no sound backup of ours, or the database ``itself``.
     """
-    draft = beside.wal.with_name(f".beryl-{os.urandom(4).hex()}")
     try:
         with _telling(path):
             backup = _locate(path)
-            if backup.identity() == beside.identity():
+            if itself is not None and backup.identity() == itself:
                 raise StartFailed(backup.shown, "it is the database itself")
             create_for_owner(draft)
             copy = Location(backup.shown, str(draft))

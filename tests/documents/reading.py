@@ -9,6 +9,7 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 README = ROOT / "README.md"
 CHANNELS = ROOT / "beryl_groups" / "channels" / "README.md"
+POSTGRESQL = ROOT / "beryl_groups" / "postgresql" / "README.md"
 PACKING = ROOT / "beryl_groups" / "__pyinstaller" / "README.md"
 """Its commands ``tests.freezing`` runs, as they take long."""
 
