@@ -11,6 +11,7 @@ A pooler gives each transaction to another connection of the server, where it wo
 from __future__ import annotations
 
 import itertools
+import os
 import select
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
@@ -78,6 +79,7 @@ class Connection:
 
     def open(self, options: dict[str, Any]) -> None:
         """Connect to the server."""
+        self._process = os.getpid()
         self.driver = driver = psycopg.connect(**options, autocommit=True, prepare_threshold=None)
         self.pgconn, self._wait = driver.pgconn, driver.wait
         self.pgconn.enter_pipeline_mode()
@@ -196,6 +198,11 @@ class Connection:
     def close(self) -> None:
         self.is_open = False
         if self.driver is not None:
+            self.driver.close()
+
+    def __del__(self) -> None:
+        # Lost by an interrupt; or the process ends, and may have inherited it from its parent.
+        if self.driver is not None and os.getpid() == self._process:
             self.driver.close()
 
     def _send(

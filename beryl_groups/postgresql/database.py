@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import threading
 from contextlib import contextmanager
+from functools import partial
 from threading import get_ident
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, TypeVarTuple
 
 from beryl_groups.clock import monotonic
 from beryl_groups.engine import MISSING
 from beryl_groups.errors import Closed, GroupError
+from beryl_groups.locks import held
 from beryl_groups.postgresql import checking, copies, errors, fork
+from beryl_groups.postgresql.beside import beside_each_other
 from beryl_groups.postgresql.connections import LostError
 from beryl_groups.postgresql.errors import ERRORS
 from beryl_groups.postgresql.looks import ServerLooks
@@ -26,10 +29,12 @@ if TYPE_CHECKING:
 
     from beryl_groups.calls import Call
     from beryl_groups.postgresql.address import Address
-    from beryl_groups.postgresql.connections import Connection
+from beryl_groups.postgresql.connections import Connection
 
 T = TypeVar("T")
 Given = TypeVarTuple("Given")
+
+_BESIDE = 8
 
 
 class Database:
@@ -50,7 +55,7 @@ class Database:
         self.pool = Pool(address, pool_size, busy_timeout)
         self._turn = Turn(synchronous)
         # Of the transactions of this handle one has a connection, or all could be theirs.
-        self._transactions = threading.Lock()
+        self._transactions = threading.RLock()
         self._owner: int | None = None
         self._looks: tuple[ServerLooks, ...] = ()
         fork.watch(self)
@@ -93,19 +98,12 @@ class Database:
         return result  # type: ignore[no-any-return]  # no operation that writes gives anything
 
     def write_all(self, calls: Sequence[Call[Any]], wait: float) -> None:
-        # One commit each: the server groups the commits of its clients by itself, and a call that
-        # fails takes no other along.
+        # One commit each, and beside each other: the server groups the commits of its clients by
+        # itself, and a call that fails takes no other along.
         self.refuse_beside_own()
-        deadline = monotonic() + wait
-        for call in calls:
-            if call.begin():
-                call.error = None
-                if call.work is None:
-                    continue
-                try:
-                    self._write(call.work, call.arguments, deadline)
-                except GroupError as error:
-                    call.error = error
+        beside_each_other(
+            partial(self._write_call, monotonic() + wait), calls, min(self.pool.size - 1, _BESIDE)
+        )
 
     @contextmanager
     def transaction(
@@ -113,27 +111,25 @@ class Database:
     ) -> Iterator[TransactionSession]:
         self.refuse_beside_own()
         deadline = monotonic() + (self.busy_timeout if wait is None else wait)
-        if not self._transactions.acquire(timeout=max(deadline - monotonic(), 0)):
+        with held(self._transactions, max(deadline - monotonic(), 0)) as in_time:
             self.refuse_if_closed()
-            raise self.busy(by_transaction=True)
-        try:
-            self.refuse_if_closed()
-            self._owner = thread or get_ident()
+            if not in_time:
+                raise self.busy(by_transaction=True)
             with self._translating():
                 connection = self.pool.take(deadline, to_write=True)
             try:
                 with self._translating():
                     Attempt(connection, self._turn, deadline).begin_alone()
+                self._owner = thread or get_ident()
                 yield TransactionSession(connection, self.translated)
                 with self._translating():
                     commit(connection)
             except BaseException:
                 self._undo(connection)
                 raise
+            finally:
+                self._owner = None
             self.pool.give_back(connection)
-        finally:
-            self._owner = None
-            self._transactions.release()
         self.committed()
 
     def committed(self) -> None:
@@ -201,7 +197,7 @@ class Database:
         self.abandoned = True
         if self.closed is None:
             self.closed = reason
-        self._transactions = threading.Lock()
+        self._transactions = threading.RLock()
         self._owner = None
         return self.pool.abandon()
 
@@ -239,6 +235,15 @@ class Database:
             self.pool.give_back(connection)
             self.committed()
             return None
+
+    def _write_call(self, deadline: float, call: Call[Any]) -> None:
+        """Carry out a call that begins, and have it keep what comes of it."""
+        if call.begin() and call.work is not None:
+            call.error = None
+            try:
+                self._write(call.work, call.arguments, deadline)
+            except GroupError as error:
+                call.error = error
 
     def _undo(self, connection: Connection) -> None:
         """Have nothing left of what is under way on a connection."""

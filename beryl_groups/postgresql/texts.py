@@ -52,6 +52,10 @@ SQL = _Texts()
 def parameter(value: object) -> bytes | None:
     """Return a value as the server reads it."""
     if isinstance(value, str):
+        if "\0" in value:
+            # Only the bound of a page or a range holds a NUL, which the server cannot take. No
+            # name does, so what comes after one comes after this, and what comes before before.
+            value = value.partition("\0")[0] + "\1"
         return value.encode()
     if isinstance(value, (list, tuple)):
         return array(value)

@@ -22,8 +22,8 @@ from typing import TYPE_CHECKING, Protocol
 from beryl_groups import sqlite
 from beryl_groups.bell import Bell
 from beryl_groups.changes import Difference
+from beryl_groups.locks import held
 from beryl_groups.sqlite import connections, seen
-from beryl_groups.sqlite.locks import held
 
 if TYPE_CHECKING:
     from collections.abc import Container, Iterator, Set

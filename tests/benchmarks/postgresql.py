@@ -55,10 +55,7 @@ class Raw:
 
     def __init__(self, url: str) -> None:
         address = url.replace("+psycopg", "")
-        self._links = [
-            psycopg.connect(address, autocommit=True, prepare_threshold=None)
-            for _ in range(_CONNECTIONS)
-        ]
+        self._links = [psycopg.connect(address, autocommit=True) for _ in range(_CONNECTIONS)]
         self._free = list(self._links)
         self._waiting = threading.Semaphore(_CONNECTIONS)
 

@@ -24,8 +24,6 @@ if TYPE_CHECKING:
 _FOLDER = "BERYL_GROUPS_TESTS_POSTGRESQL"
 _RUN = "BERYL_GROUPS_TESTS_RUN"
 
-_keepers: list[subprocess.Popen[bytes]] = []  # for Python complains of those it forgets
-
 
 def announce() -> None:
     """Say in the process that began the tests where the server of this run will be."""
@@ -54,14 +52,13 @@ def url() -> str:
         pass
     else:
         folder.chmod(0o755)
-        _keepers.append(
-            keeper := subprocess.Popen(
-                [sys.executable, "-m", "tests.postgresql.shared", folder, os.environ[_RUN]],
-                cwd=Path(__file__).parents[2],
-                stdin=subprocess.DEVNULL,
-                start_new_session=True,
-            )
+        keeper = subprocess.Popen(
+            [sys.executable, "-m", "tests.postgresql.shared", folder, os.environ[_RUN]],
+            cwd=Path(__file__).parents[2],
+            stdin=subprocess.DEVNULL,
+            start_new_session=True,
         )
+        keeper.returncode = 0  # it outlives this process: nobody is to complain of that
         (folder / "keeper").write_text(str(keeper.pid))
     _wait((folder / "started").exists)
     found = (folder / "started").read_text()
