@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 
 from beryl_groups.changes import Difference, again, deltas
 from beryl_groups.postgresql import SCHEMA
+from beryl_groups.postgresql.texts import bound
 
 if TYPE_CHECKING:
     from collections.abc import Container, Iterator, Mapping, Set
@@ -120,8 +121,8 @@ class Seen:
 def _found(
     connection: Connection, ranges: Set[Range], seen: Mapping[int, _Group]
 ) -> Iterator[tuple[int, _Group]]:
-    lowest = [lowest for lowest, _ in ranges]
-    above = [_ABOVE_ALL_NAMES if above is None else above for _, above in ranges]
+    lowest = [bound(lowest) for lowest, _ in ranges]
+    above = [_ABOVE_ALL_NAMES if above is None else bound(above) for _, above in ranges]
     changed = {}
     for id_, name, created_at, number, digest in connection.rows(_DIGESTS, lowest, above):
         group = _Group(name, created_at, number, digest)
