@@ -71,6 +71,8 @@ _LONGEST_WAIT = 0.5
 class FileLooks:
     """The looks of one handle at its file."""
 
+    elsewhere = 0.0
+
     def __init__(self, store: Store) -> None:
         self._store = store
         self._file = store.location.identity()
