@@ -11,7 +11,11 @@ has seen nothing.
 
 from __future__ import annotations
 
+import threading
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
+
+import psycopg
 
 from beryl_groups.bell import Bell
 from beryl_groups.changes import Difference
@@ -19,7 +23,7 @@ from beryl_groups.errors import StorageFailed
 from beryl_groups.postgresql.seen import Seen
 
 if TYPE_CHECKING:
-    from collections.abc import Container, Set
+    from collections.abc import Container, Iterator, Set
 
     from beryl_groups.engine import Range
     from beryl_groups.postgresql.connections import Connection
@@ -33,6 +37,8 @@ _GONE = {"3F000", "42P01"}
 _SECONDS_OF_A_MEMBERSHIP = 0.5e-6
 """What the server takes for it in a look, about."""
 
+_SECONDS_TO_CANCEL = 1.0
+
 _NOTHING = Difference({}, {})
 
 
@@ -44,6 +50,9 @@ class ServerLooks:
         self._bell = Bell()
         self._moment: str | None = None
         self._seen = Seen()
+        self._lock = threading.RLock()
+        self._asked: Connection | None = None
+        self._interrupted = False
         self.lost = False
         self.elsewhere = 0.0
 
@@ -61,6 +70,14 @@ class ServerLooks:
             self.lost = getattr(error.__cause__, "sqlstate", None) in _GONE
             raise
 
+    def interrupt(self) -> None:
+        with self._lock:
+            connection = self._asked
+            if connection is not None and connection.driver is not None:
+                self._interrupted = True
+                with suppress(psycopg.Error):  # then the look takes its time
+                    connection.driver.cancel_safe(timeout=_SECONDS_TO_CANCEL)
+
     def held(self, names: Container[str]) -> dict[int, tuple[str, frozenset[str]]]:
         self._database.refuse_if_closed()
         return self._seen.held(names)
@@ -73,9 +90,25 @@ class ServerLooks:
         ((moment,),) = connection.rows(_MOMENT)
         if moment == self._moment and ranges == self._seen.ranges:
             return _NOTHING
-        with connection.moment():
+        with self._interruptible(connection), connection.moment():
             ((moment,),) = connection.rows(_MOMENT)
             difference, seen = self._seen.see(connection, ranges)
         self.elsewhere = seen.memberships * _SECONDS_OF_A_MEMBERSHIP
         self._moment, self._seen = moment, seen
         return difference
+
+    @contextmanager
+    def _interruptible(self, connection: Connection) -> Iterator[None]:
+        """Have the connection be one to interrupt; after that it is not good for another call.
+
+        The server may come to it late, and would cancel what it is asked then.
+        """
+        self._asked = connection
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._asked = None
+                interrupted, self._interrupted = self._interrupted, False
+        if interrupted:
+            raise psycopg.errors.QueryCanceled("The look was interrupted.")
