@@ -124,7 +124,7 @@ def sound_copy(
     """
     with _telling(path):
         backup = _locate(path)
-        if backup.identity() == beside.identity():
+        if (itself := beside.identity()) is not None and backup.identity() == itself:
             raise StartFailed(backup.shown, "it is the database itself")
     try:
         with draft_beside(beside.wal) as draft:
