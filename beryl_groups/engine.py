@@ -153,6 +153,9 @@ class Looks(Protocol):
     lost: bool
     """Whether a look has failed since what is watched is no longer there, and each later will."""
 
+    elsewhere: float
+    """For how many seconds the last look has kept another machine busy."""
+
     def wait(self, seconds: float) -> None:
         """Return when something may have changed, which is looked up every so many seconds.
 

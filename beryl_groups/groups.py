@@ -35,6 +35,7 @@ def start(
     *,
     busy_timeout: float = 5.0,
     synchronous: Literal["full", "normal"] = "full",
+    pool_size: int | None = None,
 ) -> Groups:
     """Open the groups of a database file, which is made where there is none.
 
@@ -44,6 +45,9 @@ def start(
     returned survives a power cut; with ``"normal"`` it survives the end of the process, and a
     power cut may take the last moments, but never the file.
 
+    A URL of PostgreSQL (``postgresql+psycopg://user@host/database``) opens the groups of that
+    database, with the same promises and up to ``pool_size`` connections, 8 unless told otherwise.
+
     Raises `StartFailed` with the reason, and leaves the file as it was.
 
     >>> import beryl_groups
@@ -52,7 +56,7 @@ def start(
     ...     list(groups)
     ['team:engineering']
     """
-    return Groups(open_engine(database, busy_timeout, synchronous))
+    return Groups(open_engine(database, busy_timeout, synchronous, pool_size))
 
 
 class Groups(GroupMethods):
@@ -164,8 +168,12 @@ class Groups(GroupMethods):
         It is one transaction: they see all of it at their next call or, where it raises, nothing
         has changed. The file at ``path`` is one that ``backup`` made, of this or an older version
         of the package, and stays as it is; a copy of it is made beside the database meanwhile.
+        What was restored is on disk when it returns, with ``synchronous="normal"`` too.
+
         Tables of the application's own stay as they are. A group that is restored keeps when it
-        was created, and gets a new id. Raises `StorageFailed` where the file is no sound backup.
+        was created, and gets a new id, unless a row of such a table refers to it by a foreign key.
+        Raises `StorageFailed` where the file is no sound backup, or lacks a group to which such a
+        row refers.
 
         >>> groups.backup(folder / "last-night.db")
         >>> groups.delete("team:engineering")

@@ -165,7 +165,7 @@ class Pace:
         return self._not_before - monotonic()
 
     def look(self, looks: Looks, feeds: Sequence[Feed]) -> None:
-        begin, used = monotonic(), thread_time()
+        begin, before = monotonic(), thread_time()
         joining = [feed for feed in feeds if not feed.begun]
         try:
             seen = looks.look(set().union(*[feed.ranges for feed in feeds]))
@@ -186,7 +186,8 @@ class Pace:
         if not joining:  # who begins to watch has asked for that look
             since = max(self._not_before, begin - _SLACK)
             interval = min((feed.interval for feed in feeds), default=0.0)
-            self._not_before = since + max(_SHARE * (thread_time() - used), interval)
+            used = max(thread_time() - before, looks.elsewhere)
+            self._not_before = since + max(_SHARE * used, interval)
 
     def _fail(self, error: GroupError, joining: list[Feed]) -> None:
         now = monotonic()

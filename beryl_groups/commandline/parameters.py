@@ -79,7 +79,25 @@ class _Text(click.types.StringParamType):
 
 TEXT = _Text()
 
-database = click.argument("database", metavar="DB", shell_complete=_file_names)
+_VARIABLE = "env:"
+
+
+class _Database(click.types.StringParamType):
+    """A path or a URL, or the environment variable that holds it: others can list arguments."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        given = super().convert(value, param, ctx)
+        if not given.startswith(_VARIABLE):
+            return given
+        name = given.removeprefix(_VARIABLE)
+        if not (found := os.environ.get(name)):
+            self.fail(f"there is no environment variable {name!r}, or it is empty.", param, ctx)
+        return found
+
+
+DATABASE = _Database()
+
+database = click.argument("database", type=DATABASE, metavar="DB", shell_complete=_file_names)
 group = click.argument("group", type=TEXT, metavar="GROUP", shell_complete=_names(_group_names))
 old_group = click.argument("group", type=TEXT, metavar="OLD", shell_complete=_names(_group_names))
 new_groups = click.argument("names", type=TEXT, metavar="NAME...", nargs=-1, required=True)

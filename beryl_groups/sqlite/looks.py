@@ -27,8 +27,8 @@ from beryl_groups import sqlite
 from beryl_groups.bell import Bell
 from beryl_groups.changes import Difference
 from beryl_groups.errors import StorageFailed
+from beryl_groups.locks import held
 from beryl_groups.sqlite import connections, seen
-from beryl_groups.sqlite.locks import held
 
 if TYPE_CHECKING:
     from collections.abc import Container, Iterator, Set
@@ -70,6 +70,8 @@ _LONGEST_WAIT = 0.5
 
 class FileLooks:
     """The looks of one handle at its file."""
+
+    elsewhere = 0.0
 
     def __init__(self, store: Store) -> None:
         self._store = store

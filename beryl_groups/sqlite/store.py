@@ -13,12 +13,12 @@ from beryl_groups import sqlite
 from beryl_groups.clock import monotonic
 from beryl_groups.engine import MISSING
 from beryl_groups.errors import Busy, Closed, GroupError, StorageFailed
+from beryl_groups.locks import held
 from beryl_groups.sqlite import connections, copies, faults, fork, restoring
 from beryl_groups.sqlite import errors as sqlite_errors
 from beryl_groups.sqlite.cache import Cache
 from beryl_groups.sqlite.calls import BatchCall, QueuedCall, TransactionCall
 from beryl_groups.sqlite.commits import Writer
-from beryl_groups.sqlite.locks import held
 from beryl_groups.sqlite.looks import FileLooks
 from beryl_groups.sqlite.session import WriteSession
 from beryl_groups.sqlite.wal import Wal
@@ -119,9 +119,10 @@ class Store:
 
     @contextmanager
     def transaction(
-        self, wait: float | None = None, thread: int | None = None
+        self, wait: float | None = None, thread: int | None = None, *, synced: bool = False
     ) -> Iterator[WriteSession]:
-        call = TransactionCall(self.busy_timeout if wait is None else wait, thread)
+        wait = self.busy_timeout if wait is None else wait
+        call = TransactionCall(wait, thread, synced=synced)
         with self._writer.transaction(call) as connection:
             yield WriteSession(connection, call.touched, self.translated)
 
