@@ -25,6 +25,11 @@ _LOCK = "-lock"
 _ENDINGS = ("", "-wal", "-shm", "-journal", _LOCK)  # the lock last, for it tells of the others
 
 
+def new_name() -> str:
+    """Return a name that no file has; what is left under it is removed as a draft's lock is."""
+    return f"{PREFIX}{os.urandom(4).hex()}{_LOCK}"
+
+
 class NoDraft(Exception):  # noqa: N818 - what it says is a part of a sentence
     """No draft could be made; the text says why."""
 
@@ -74,8 +79,10 @@ def _made(draft: Path) -> Iterator[None]:
 
 
 def _remove(draft: Path) -> None:
-    for ending in _ENDINGS:
-        Path(f"{draft}{ending}").unlink(missing_ok=True)
+    """Remove a draft; one that cannot be is left as by a process that was killed."""
+    with suppress(OSError):
+        for ending in _ENDINGS:
+            Path(f"{draft}{ending}").unlink(missing_ok=True)
 
 
 if sys.platform == "win32":
