@@ -114,16 +114,17 @@ def _is_of_an_interrupt(error: BaseException | None) -> bool:
 )
 @click.version_option(package_name="beryl_groups", message="%(package)s %(version)s")
 def main() -> None:
-    """Durable groups of topics in one SQLite file.
+    """Durable groups of topics in one SQLite file, or in a PostgreSQL database.
 
-    DB is the path of the file. Commands that read make no file and wait for no writer. "-" in the
-    place of several names or of a file to read is standard input. For more on a command:
-    beryl-groups COMMAND --help.
+    DB is the path of the file, the URL of a database (postgresql://USER@HOST/NAME), or env:NAME for
+    what the environment variable NAME holds: others can see a password in a command. Commands that
+    read make no file and wait for no writer. "-" in the place of several names or of a file to read
+    is standard input. For more on a command: beryl-groups COMMAND --help.
     """
 
 
 @click.command(epilog=parameters.example("beryl-groups demo"))
-@click.argument("database", metavar="[DB]", required=False)
+@click.argument("database", type=parameters.DATABASE, metavar="[DB]", required=False)
 @click.option("--read-back", is_flag=True, hidden=True, help="Be the second process.")
 def demo(database: str | None, *, read_back: bool) -> None:
     """Fill a database with the time zones.

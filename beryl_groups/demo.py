@@ -16,7 +16,7 @@ import click
 
 from beryl_groups.errors import GroupError
 from beryl_groups.groups import start
-from beryl_groups.opening import file_of
+from beryl_groups.opening import file_of, server_of
 
 if TYPE_CHECKING:
     from beryl_groups.groups import Groups
@@ -25,26 +25,37 @@ if TYPE_CHECKING:
 MOMENT = datetime(2025, 1, 1, tzinfo=UTC)
 
 GROUP = "offset:+05:30"
-QUERY = f"SELECT topic FROM memberships WHERE group_name = '{GROUP}' ORDER BY topic"  # noqa: S608
+_WANTED = f"WHERE group_name = '{GROUP}' ORDER BY topic"
+QUERY = f"SELECT topic FROM memberships {_WANTED}"  # noqa: S608
+QUERY_OF_SERVER = f"SELECT topic FROM beryl_groups.memberships {_WANTED}"  # noqa: S608
+
+_VARIABLE = "BERYL_GROUPS_DEMO_DATABASE"
+"""What hands the database on to the second process, for others can list arguments."""
 
 
 def run(database: str | None) -> None:
     """Fill the database, have another process read it, and tell how to look into it."""
     wanted = time_zone_groups()
     database = _free_name() if database is None else database
-    file = file_of(database)
+    server = server_of(database)
+    file = file_of(database) if server is None else ""
     program = _this_program()
     with start(database) as groups:
         fill(groups, wanted)
-    shown = click.format_filename(file if "://" in database else database)
     zones = len(set().union(*wanted.values()))
     click.echo(
         f"Process {os.getpid()} put {zones} time zones into {len(wanted)} groups in one "
         "transaction: Europe/Berlin, for one, into region:Europe and offset:+01:00."
     )
     _run_again(program, database)
-    click.echo(f'The sqlite3 shell shows the same topics:\n  sqlite3 {_quoted(shown)} "{QUERY}"')
-    click.echo(f"{len(wanted)} groups of {zones} time zones are in the file {shown}.")
+    if server is None:
+        shown = click.format_filename(file if "://" in database else database)
+        shell, command, place = "sqlite3", f'{_quoted(shown)} "{QUERY}"', "file"
+    else:
+        shown = server
+        shell, command, place = "psql", f'{_quoted(shown)} -c "{QUERY_OF_SERVER}"', "database"
+    click.echo(f"The {shell} shell shows the same topics:\n  {shell} {command}")
+    click.echo(f"{len(wanted)} groups of {zones} time zones are in the {place} {shown}.")
 
 
 def read_back(database: str) -> None:
@@ -54,8 +65,9 @@ def read_back(database: str) -> None:
         for name, topics in wanted.items():
             if not topics <= groups.topics(name):
                 raise GroupError(f"The group {name!r} has lost topics.")
+        opened = "opened the file" if server_of(database) is None else "opened the database"
         click.echo(
-            f"Process {os.getpid()} opened the file, read the {len(wanted)} groups back, and "
+            f"Process {os.getpid()} {opened}, read the {len(wanted)} groups back, and "
             f"broadcasts the event new_year to {GROUP}:"
         )
         groups.broadcast(_show, GROUP, "new_year", MOMENT.year)
@@ -95,9 +107,10 @@ def _free_name() -> str:
 
 
 def _run_again(program: list[str], database: str) -> None:
-    command = [*program, "demo", "--read-back", "--", database]
+    command = [*program, "demo", "--read-back", "--", f"env:{_VARIABLE}"]
     # From a zip file, too, the second process is to find what this one has found.
     variables = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    variables[_VARIABLE] = database
     status = subprocess.run(command, env=variables, check=False).returncode  # noqa: S603 - our own
     if status == 1:
         raise SystemExit(1)  # it has said why

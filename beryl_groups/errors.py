@@ -83,6 +83,13 @@ class Busy(StorageFailed):
     """Another writer held the database for longer than ``busy_timeout``."""
 
 
+class OutcomeUnknown(StorageFailed):
+    """A commit was asked for, and its answer never came: the call is stored whole, or not at all.
+
+    It is not repeated by itself. Only a database on a server raises it.
+    """
+
+
 class Closed(StorageFailed):
     """The handle or the transaction can no longer be used here."""
 

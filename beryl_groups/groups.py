@@ -35,6 +35,7 @@ def start(
     *,
     busy_timeout: float = 5.0,
     synchronous: Literal["full", "normal"] = "full",
+    pool_size: int | None = None,
 ) -> Groups:
     """Open the groups of a database file, which is made where there is none.
 
@@ -44,6 +45,9 @@ def start(
     returned survives a power cut; with ``"normal"`` it survives the end of the process, and a
     power cut may take the last moments, but never the file.
 
+    A URL of PostgreSQL (``postgresql+psycopg://user@host/database``) opens the groups of that
+    database, with the same promises and up to ``pool_size`` connections, 8 unless told otherwise.
+
     Raises `StartFailed` with the reason, and leaves the file as it was.
 
     >>> import beryl_groups
@@ -52,7 +56,7 @@ def start(
     ...     list(groups)
     ['team:engineering']
     """
-    return Groups(open_engine(database, busy_timeout, synchronous))
+    return Groups(open_engine(database, busy_timeout, synchronous, pool_size))
 
 
 class Groups(GroupMethods):

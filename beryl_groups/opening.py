@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import operator
 import threading
-from typing import TYPE_CHECKING, Literal, cast
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 from beryl_groups.names import shown
+from beryl_groups.postgresql.address import is_address, parse
 from beryl_groups.sqlite import opening, restoring
 from beryl_groups.sqlite import visit as files
 
@@ -18,26 +20,46 @@ if TYPE_CHECKING:
 
 Synchronous = Literal["full", "normal"]
 
+_CONNECTIONS = 8
+"""Few, for the server has a process for each; more made no thread faster that was measured."""
+
 
 def open_engine(
-    database: str | os.PathLike[str] | URL, busy_timeout: float, synchronous: Synchronous
+    database: str | os.PathLike[str] | URL,
+    busy_timeout: float,
+    synchronous: Synchronous,
+    pool_size: int | None = None,
 ) -> Engine:
     """Open what a user gave to ``start``, or raise what that raises."""
-    level = str.__str__(synchronous) if issubclass(type(synchronous), str) else None
+    level: Any = str.__str__(synchronous) if issubclass(type(synchronous), str) else None
     if level not in {"full", "normal"}:
         raise ValueError(f'synchronous is "full" or "normal", not {shown(synchronous)}.')
     seconds = _seconds(busy_timeout)
-    return opening.open_file(database, seconds, cast("Synchronous", level))
+    size = _size(pool_size)
+    if is_address(database):
+        # Here, for few programs have a server, and what it takes to speak to one loads for long.
+        from beryl_groups.postgresql.opening import open_database  # noqa: PLC0415
+
+        return open_database(
+            parse(cast("str | URL", database)), seconds, level, size or _CONNECTIONS
+        )
+    if size is not None:
+        raise ValueError("pool_size is for a database of PostgreSQL: a file needs no pool.")
+    return opening.open_file(database, seconds, level)
 
 
 def visit(database: str, busy_timeout: float) -> Visit:
     """Open a database that is there to look at it, or raise `StartFailed`."""
+    if is_address(database):
+        from beryl_groups.postgresql import visit as servers  # noqa: PLC0415 - it may be missing
+
+        return servers.visit(database, busy_timeout)
     return files.visit(database, busy_timeout)
 
 
 def is_missing(database: str) -> bool:
     """Tell whether there is nothing of this name, so that a command may make it."""
-    return files.is_missing(database)
+    return not is_address(database) and files.is_missing(database)
 
 
 def file_of(database: str) -> str:
@@ -45,9 +67,32 @@ def file_of(database: str) -> str:
     return files.file_of(database)
 
 
+def server_of(database: str) -> str | None:
+    """Return a URL that psql takes, without a password; None where it is a file."""
+    if not is_address(database):
+        return None
+    from beryl_groups.postgresql.visit import for_psql  # noqa: PLC0415
+
+    return for_psql(database)
+
+
 def refuse_unsound(database: str, backup: str) -> None:
     """Raise `StorageFailed` where a file is no sound backup, before a database is made for it."""
     restoring.refuse_unsound(backup, files.location_of(database))
+
+
+def _size(pool_size: int | None) -> int | None:
+    """Return how many connections a user allows, None where that is left to us."""
+    if pool_size is None:
+        return None
+    try:
+        size = operator.index(pool_size)
+    except TypeError as error:
+        reason = f"pool_size is a whole number of connections, not {shown(pool_size)}."
+        raise TypeError(reason) from error
+    if size < 1:
+        raise ValueError(f"pool_size is a number of connections, 1 or more, not {size}.")
+    return size
 
 
 def _seconds(busy_timeout: float) -> float:

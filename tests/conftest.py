@@ -12,6 +12,7 @@ import beryl_groups
 from beryl_groups.sqlite import connections
 from tests.aio import loops
 from tests.contract.copies import made
+from tests.postgresql import shared
 from tests.processes import PATIENCE
 
 if TYPE_CHECKING:
@@ -31,6 +32,16 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 collect_ignore = ["benchmarks", "coherence/test_runs.py", "freezing", "torture"]
 if "CI" in os.environ:
     collect_ignore = []
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if not hasattr(config, "workerinput"):
+        shared.announce()
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    if not hasattr(config, "workerinput"):
+        shared.end()
 
 
 def pytest_terminal_summary(

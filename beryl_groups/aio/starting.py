@@ -27,6 +27,7 @@ def start(
     *,
     busy_timeout: float = 5.0,
     synchronous: Literal["full", "normal"] = "full",
+    pool_size: int | None = None,
 ) -> Starting:
     """Open the groups of a database file for the tasks of the running event loop.
 
@@ -41,7 +42,7 @@ def start(
     ...     [name async for name in groups]
     ['team:engineering']
     """
-    return Starting(partial(open_engine, database, busy_timeout, synchronous))
+    return Starting(partial(open_engine, database, busy_timeout, synchronous, pool_size))
 
 
 class Starting(Awaitable["AsyncGroups"], AbstractAsyncContextManager["AsyncGroups"]):

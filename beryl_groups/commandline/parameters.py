@@ -79,7 +79,25 @@ class _Text(click.types.StringParamType):
 
 TEXT = _Text()
 
-database = click.argument("database", metavar="DB", shell_complete=_file_names)
+_VARIABLE = "env:"
+
+
+class _Database(click.types.StringParamType):
+    """A path or a URL, or the environment variable that holds it: others can list arguments."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        given = super().convert(value, param, ctx)
+        if not given.startswith(_VARIABLE):
+            return given
+        name = given.removeprefix(_VARIABLE)
+        if not (found := os.environ.get(name)):
+            self.fail(f"there is no environment variable {name!r}, or it is empty.", param, ctx)
+        return found
+
+
+DATABASE = _Database()
+
+database = click.argument("database", type=DATABASE, metavar="DB", shell_complete=_file_names)
 group = click.argument("group", type=TEXT, metavar="GROUP", shell_complete=_names(_group_names))
 old_group = click.argument("group", type=TEXT, metavar="OLD", shell_complete=_names(_group_names))
 new_groups = click.argument("names", type=TEXT, metavar="NAME...", nargs=-1, required=True)
@@ -145,6 +163,12 @@ key = click.option(
     metavar="FILE",
     shell_complete=_file_names,
     help="The key of --cert, where it is in a PEM file of its own; without a password.",
+)
+server_name = click.option(
+    "--server-name",
+    type=TEXT,
+    metavar="NAME",
+    help="The name that the broker's certificate has to bear, where it is not the URL's host.",
 )
 as_json = click.option("--json", "as_json", is_flag=True, help="Write JSON.")
 backup_first = click.option(

@@ -32,8 +32,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 from beryl_groups import sqlite
 from beryl_groups.engine import MISSING
 from beryl_groups.errors import GroupError
+from beryl_groups.locks import held, release
 from beryl_groups.sqlite import connections
-from beryl_groups.sqlite.locks import held, release
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator

@@ -120,11 +120,11 @@ def sound_copy(
     """Give a copy of a backup that is sound and of the newest revision; it is removed after.
 
     It is made beside a database, for a folder for temporary files may be missing or too small.
-    Raises `StorageFailed` where the file is no sound backup of ours.
+    Raises `StorageFailed` where the file is no sound backup of ours, or that database itself.
     """
     with _telling(path):
         backup = _locate(path)
-        if backup.identity() == beside.identity():
+        if (itself := beside.identity()) is not None and backup.identity() == itself:
             raise StartFailed(backup.shown, "it is the database itself")
     try:
         with draft_beside(beside.wal) as draft:

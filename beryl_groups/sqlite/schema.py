@@ -7,9 +7,7 @@ opening a file does; only a file that is not current pays for it.
 from __future__ import annotations
 
 from contextlib import closing, contextmanager, suppress
-from importlib import resources
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, cast
 
 from sqlalchemy import event, make_url
 from sqlalchemy.dialects.sqlite.pysqlite import SQLiteDialect_pysqlite
@@ -18,6 +16,7 @@ from sqlalchemy.pool import NullPool
 
 from beryl_groups import revisions, sqlite
 from beryl_groups.errors import StartFailed
+from beryl_groups.migrating import migrate, scripts_folder
 from beryl_groups.quiet import quiet_engine
 from beryl_groups.sqlite import causes, connections, errors, recovery, tampering
 from beryl_groups.sqlite.only_name import refuse_other_names
@@ -25,15 +24,12 @@ from beryl_groups.sqlite.scratch import scratch_folder
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from importlib.resources.abc import Traversable
 
     from alembic.migration import MigrationContext
     from alembic.script import ScriptDirectory
     from sqlalchemy import Connection as CoreConnection
 
     from beryl_groups.sqlite.location import Location
-
-SCRIPTS = "beryl_groups.migrations"
 
 _REVISION = f"SELECT version_num FROM {revisions.VERSION_TABLE} LIMIT 9"  # noqa: S608
 
@@ -185,8 +181,8 @@ def _driver(core: CoreConnection) -> connections.Connection:
 def _run(core: CoreConnection, location: Location, found: str | None) -> None:
     orphans_before = _orphans(core)
     try:
-        with _scripts(location) as folder:
-            migrate(core, folder)
+        with scripts_folder(lambda: scratch_folder(location.path)) as folder:
+            migrate(core, folder, name_version_table)
         # Those that an edit with foreign keys off has left are no fault of the migration.
         if (orphans := _orphans(core) - orphans_before) > 0:
             raise ValueError(f"{orphans} rows would refer to nothing")
@@ -200,29 +196,6 @@ def _run(core: CoreConnection, location: Location, found: str | None) -> None:
         raise StartFailed(location.shown, reason) from error
 
 
-def migrate(core: CoreConnection, folder: Path) -> None:
-    """Run the migrations that are due.
-
-    With Alembic's parts and not its commands, which keep the environment in globals of its modules:
-    another thread, or a host program that is in the middle of a migration of its own, may be using
-    these.
-    """
-    from alembic.migration import MigrationContext  # noqa: PLC0415
-    from alembic.operations import Operations  # noqa: PLC0415
-    from alembic.script import ScriptDirectory  # noqa: PLC0415
-
-    # Where there is no source a packer has left what it compiled.
-    scripts = ScriptDirectory(str(folder), sourceless=not (folder / "env.py").exists())
-
-    def steps(revision: Any, _: MigrationContext) -> Any:
-        return scripts._upgrade_revs(revisions.HEAD, revision)  # noqa: SLF001 - as its command does
-
-    options = {"version_table": revisions.VERSION_TABLE, "fn": steps}
-    context = MigrationContext.configure(core, opts=options)
-    name_version_table(core, context, scripts)
-    context.run_migrations(op=Operations(context))
-
-
 def name_version_table(
     core: CoreConnection, context: MigrationContext, scripts: ScriptDirectory
 ) -> None:
@@ -232,28 +205,6 @@ def name_version_table(
     if is_old:
         context.stamp(scripts, _FIRST)
         tampering.leave_version_table_of_old(_driver(core), _FIRST)
-
-
-@contextmanager
-def _scripts(location: Location) -> Iterator[Path]:
-    """Give the folder of the migrations; for a package in a zip file, a copy of it."""
-    found = resources.files(SCRIPTS)
-    if isinstance(found, Path):
-        yield found
-        return
-    with scratch_folder(location.path) as scratch:
-        folder = scratch / "migrations"
-        _copy(found, folder)  # resources.as_file does so since Python 3.12
-        yield folder
-
-
-def _copy(source: Traversable, target: Path) -> None:
-    target.mkdir()
-    for each in source.iterdir():
-        if each.is_dir():
-            _copy(each, target / each.name)
-        else:
-            (target / each.name).write_bytes(each.read_bytes())
 
 
 def _orphans(core: CoreConnection) -> int:

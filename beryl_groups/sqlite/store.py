@@ -13,12 +13,12 @@ from beryl_groups import sqlite
 from beryl_groups.clock import monotonic
 from beryl_groups.engine import MISSING
 from beryl_groups.errors import Busy, Closed, GroupError, StorageFailed
+from beryl_groups.locks import held
 from beryl_groups.sqlite import connections, copies, faults, fork, restoring
 from beryl_groups.sqlite import errors as sqlite_errors
 from beryl_groups.sqlite.cache import Cache
 from beryl_groups.sqlite.calls import BatchCall, QueuedCall, TransactionCall
 from beryl_groups.sqlite.commits import Writer
-from beryl_groups.sqlite.locks import held
 from beryl_groups.sqlite.looks import FileLooks
 from beryl_groups.sqlite.session import WriteSession
 from beryl_groups.sqlite.wal import Wal

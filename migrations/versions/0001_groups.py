@@ -38,6 +38,28 @@ UPGRADE = {
         ),
         "PRAGMA application_id = 1651669356",  # "bryl"
     ],
+    "postgresql": [
+        (
+            "CREATE TABLE beryl_groups.groups ("
+            "id BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY, "
+            'name TEXT COLLATE "C" NOT NULL UNIQUE, '
+            "created_at TEXT NOT NULL DEFAULT "
+            "to_char(now() AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.MS\"Z\"'))"
+        ),
+        (
+            "CREATE TABLE beryl_groups.group_topics ("
+            "group_id BIGINT NOT NULL REFERENCES beryl_groups.groups (id) ON DELETE CASCADE, "
+            'topic TEXT COLLATE "C" NOT NULL, '
+            "PRIMARY KEY (group_id, topic))"
+        ),
+        "CREATE INDEX group_topics_by_topic ON beryl_groups.group_topics (topic, group_id)",
+        (
+            "CREATE VIEW beryl_groups.memberships AS "
+            "SELECT groups.name AS group_name, group_topics.topic AS topic "
+            "FROM beryl_groups.group_topics "
+            "JOIN beryl_groups.groups ON groups.id = group_topics.group_id"
+        ),
+    ],
 }
 DOWNGRADE = {
     "sqlite": [
@@ -45,6 +67,11 @@ DOWNGRADE = {
         "DROP VIEW memberships",
         "DROP TABLE group_topics",
         "DROP TABLE groups",
+    ],
+    "postgresql": [
+        "DROP VIEW beryl_groups.memberships",
+        "DROP TABLE beryl_groups.group_topics",
+        "DROP TABLE beryl_groups.groups",
     ],
 }
 

@@ -44,6 +44,7 @@ def test_the_surface_is_this_and_nothing_more() -> None:
         "Groups",
         "InvalidName",
         "NotFound",
+        "OutcomeUnknown",
         "StartFailed",
         "StorageFailed",
         "Transaction",

@@ -13,7 +13,7 @@ import re
 import shutil
 import subprocess
 import sys
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -30,12 +30,15 @@ from tests.documents.reading import (
     DOCUMENTS,
     FENCED,
     FOLLOWED,
+    POSTGRESQL,
     README,
     ROOT,
     Block,
     blocks,
     files,
 )
+from tests.postgresql import databases, shared
+from tests.postgresql.server import programs
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -128,6 +131,8 @@ def shown(document: Path) -> str:
 APART = "Command line"
 """The section of the README that uses nothing of what stands before it; it is followed apart."""
 
+SERVER = "a PostgreSQL server"
+
 NEEDS = {
     (README, "Channels"): ("mosquitto", "redis-server", "paho", "redis"),
     (CHANNELS, "MQTT"): ("mosquitto", "paho"),
@@ -135,6 +140,12 @@ NEEDS = {
     (CHANNELS, "Socket.IO"): ("socketio",),
     (CHANNELS, "Async callbacks"): ("channels",),
     (CHANNELS, "Qt"): ("PySide6",),
+    **{
+        (document, block.section): (SERVER,)
+        for document in (README, POSTGRESQL)
+        for block in blocks(document)
+        if document == POSTGRESQL or block.section == "More than one machine"
+    },
 }
 """The programs and libraries without which a section cannot be followed."""
 
@@ -168,6 +179,8 @@ def test_the_documents_do_what_they_say(
             reader.ports["1883"] = servers.enter_context(mosquitto()).port
         if {"Channels", "Redis"} & (sections - lacking.keys()):
             reader.ports["6379"] = servers.enter_context(redis_server()).port
+        if any(SERVER in NEEDS.get((document, each), ()) for each in sections - lacking.keys()):
+            servers.enter_context(database_for_readers(monkeypatch))
         for block in followed:
             if block.section not in lacking:
                 reader.follow(block)
@@ -178,7 +191,25 @@ def test_the_documents_do_what_they_say(
 
 def absent(names: Iterable[str]) -> list[str]:
     """Say which of some programs and libraries are not here."""
-    return [name for name in names if not (find(name) or importlib.util.find_spec(name))]
+    return [name for name in names if not is_here(name)]
+
+
+def is_here(name: str) -> bool:
+    if name == SERVER:
+        return shared.is_missing() is None
+    return bool(find(name) or importlib.util.find_spec(name))
+
+
+@contextmanager
+def database_for_readers(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Give those who follow a document a database, psql, and what their environment says of it."""
+    url = databases.make()
+    address = url.replace("+psycopg", "")
+    monkeypatch.setenv("DATABASE_URL", address)
+    monkeypatch.setenv("DATABASE_URL_WITHOUT_USER", address.replace("postgres@", ""))
+    monkeypatch.setenv("PATH", os.pathsep.join([os.environ["PATH"], str(programs())]))
+    yield
+    databases.drop(url)
 
 
 def test_what_the_documents_need_is_told_of_headings_that_they_have() -> None:

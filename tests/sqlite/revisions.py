@@ -12,8 +12,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from beryl_groups import revisions
-from beryl_groups.sqlite import schema
+from beryl_groups import migrating, revisions
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -58,7 +57,7 @@ def installed(package: Path | None) -> Iterator[None]:
         return
     with pytest.MonkeyPatch.context() as patch:
         patch.syspath_prepend(package.parent)
-        patch.setattr(schema, "SCRIPTS", package.name)
+        patch.setattr(migrating, "SCRIPTS", package.name)
         patch.setattr(revisions, "REVISIONS", (*revisions.REVISIONS, NEXT))
         patch.setattr(revisions, "HEAD", NEXT)
         yield

@@ -15,8 +15,7 @@ from alembic.config import Config
 from alembic.script import ScriptDirectory
 
 import beryl_groups
-from beryl_groups import revisions
-from beryl_groups.sqlite import schema
+from beryl_groups import migrating, revisions
 from tests.frozen.make import FOLDER, GROUPS, make
 from tests.processes import PATIENCE
 from tests.sqlite.opening import revision_of, run_sql, schema_of
@@ -30,7 +29,7 @@ ROOT = Path(__file__).parents[2]
 def test_the_known_revisions_are_those_of_the_scripts() -> None:
     """HEAD is Alembic's one head, and REVISIONS names every script, oldest first."""
     config = Config()
-    with resources.as_file(resources.files(schema.SCRIPTS)) as folder:
+    with resources.as_file(resources.files(migrating.SCRIPTS)) as folder:
         config.set_main_option("script_location", str(folder))
         scripts = ScriptDirectory.from_config(config)
         assert scripts.get_current_head() == revisions.HEAD

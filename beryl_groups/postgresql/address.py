@@ -1,0 +1,91 @@
+"""What a URL of PostgreSQL says: where the server is, and how the database is shown."""
+
+from __future__ import annotations
+
+import importlib
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import URL, make_url
+from sqlalchemy.exc import ArgumentError
+
+from beryl_groups.errors import StartFailed
+
+if TYPE_CHECKING:
+    import os
+
+_OURS = {"postgresql", "postgresql+psycopg"}
+
+# Options of libpq whose values are nobody's business; those that name files of keys are not.
+_SECRET = {"password", "sslpassword", "oauth_client_secret", "scram_client_key", "scram_server_key"}
+_HIDDEN = "***"
+
+
+@dataclass(frozen=True)
+class Address:
+    """Where a database is."""
+
+    shown: str
+    options: dict[str, Any] = field(repr=False)
+    """What libpq is given."""
+
+
+def is_address(database: str | os.PathLike[str] | URL) -> bool:
+    """Tell whether a user means a database of PostgreSQL, whatever may be wrong with it."""
+    if isinstance(database, URL):
+        return database.drivername.partition("+")[0] == "postgresql"
+    if not isinstance(database, str):
+        return False
+    scheme, separator, _ = str.__str__(database).partition("://")
+    return bool(separator) and scheme.partition("+")[0] in {"postgresql", "postgres"}
+
+
+def parse(database: str | URL) -> Address:
+    """Read a URL, or raise `StartFailed`, which shows no secret of it."""
+    if isinstance(database, URL):
+        url = database
+    else:
+        scheme = str.__str__(database).partition("://")[0]
+        try:
+            url = make_url(str.__str__(database))
+        except (ArgumentError, ValueError):
+            # What cannot be read cannot be told from a password: nothing of it is shown.
+            reason = "it is no URL that SQLAlchemy understands"
+            raise StartFailed(f"{scheme}://…", reason) from None
+    shown = _shown(url)
+    if url.drivername not in _OURS:
+        reason = f"{url.drivername!r} is not supported, only 'postgresql+psycopg' is"
+        raise StartFailed(shown, reason)
+    try:
+        importlib.import_module("psycopg")
+    except ImportError as error:
+        reason = f'psycopg is missing: pip install "beryl_groups[postgresql]" ({error})'
+        raise StartFailed(shown, reason) from error
+    return Address(shown, _options(url, shown))
+
+
+def _options(url: URL, shown: str) -> dict[str, Any]:
+    from sqlalchemy.dialects.postgresql.psycopg import PGDialect_psycopg  # noqa: PLC0415
+
+    try:
+        dialect: Any = PGDialect_psycopg
+        _, options = dialect().create_connect_args(url)
+    except (ArgumentError, ValueError) as error:
+        raise StartFailed(shown, "its hosts and ports cannot be told apart") from error
+    options.pop("context", None)
+    lists = [key for key, value in options.items() if isinstance(value, (tuple, list))]
+    if lists:
+        raise StartFailed(shown, f"its option {lists[0]!r} is given more than once")
+    # What the library needs, whatever the URL says: text as it is, and who it is that asks.
+    return {"fallback_application_name": "beryl_groups", **options, "client_encoding": "UTF8"}
+
+
+def _shown(url: URL) -> str:
+    secrets = {key: _HIDDEN for key in url.query if key.lower() in _SECRET}
+    return url.update_query_dict(secrets).render_as_string(hide_password=True)
+
+
+def with_patience(address: Address, seconds: float) -> dict[str, Any]:
+    """Return what libpq is given by somebody who waits so long for an answer of the server."""
+    # Whole seconds are all that libpq knows, and 0 would be forever.
+    return {"connect_timeout": max(2, round(min(seconds, 60))), **address.options}

@@ -1,0 +1,115 @@
+"""How a write stands to the writes of others: one transaction, and the locks that it takes first.
+
+A single write holds an advisory lock shared, a transaction of a user holds it alone; so a block
+sees nobody else's writes, and single writes run beside each other, in the order of row locks. Both
+are of the transaction, not of the session, so a pooler may stand between.
+
+The lock is taken by a statement of its own. Each statement sees what had been committed when it
+began, so those after it see all that the wait was for. The settings are of the transaction too:
+what the server, the role or a neighbour on a pooler's connection says must not make a write less
+durable, nor let it wait for ever.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Literal
+
+from beryl_groups.clock import monotonic
+from beryl_groups.postgresql.connections import LostError
+
+if TYPE_CHECKING:
+    from beryl_groups.postgresql.connections import Connection, Step
+
+WRITERS = 0x626572796C5F6772
+"""The number of the lock of those who write; it spells "beryl_gr"."""
+
+BEGIN: Step = ("BEGIN ISOLATION LEVEL READ COMMITTED", ())
+COMMIT: Step = ("COMMIT", ())
+ROLLBACK: Step = ("ROLLBACK", ())
+
+# With "on" a commit is on the server's disk, and on that of its synchronous standbys, if it has
+# any. Where the server is set to more than that (remote_apply), it stays so.
+_COMMITS = {
+    "full": (
+        "CASE WHEN current_setting('synchronous_commit') IN ('off', 'local', 'remote_write') "
+        "THEN 'on' ELSE current_setting('synchronous_commit') END"
+    ),
+    "normal": "'off'",
+}
+
+
+class UnknownError(Exception):
+    """The connection broke when a commit had been asked for, and was not answered."""
+
+
+class Turn:
+    """What a handle says first in each transaction that writes."""
+
+    def __init__(self, synchronous: Literal["full", "normal"]) -> None:
+        settings = (
+            "SELECT set_config('lock_timeout', $1, true), "
+            f"set_config('synchronous_commit', {_COMMITS[synchronous]}, true), "
+        )
+        self.shared = f"{settings}pg_advisory_xact_lock_shared({WRITERS})"
+        self.alone = f"{settings}pg_advisory_xact_lock({WRITERS})"
+
+
+class Attempt:
+    """One write on one connection, until its time is over."""
+
+    def __init__(self, connection: Connection, turn: Turn, deadline: float) -> None:
+        self.connection = connection
+        self._turn = turn
+        self._deadline = deadline
+
+    def commit(self, *steps: Step) -> list[list[tuple[Any, ...]]]:
+        """Carry out the steps in one transaction and one round trip; return the rows of each."""
+        every = (BEGIN, self._first(), *steps, COMMIT)
+        connection = self.connection
+        try:
+            results = connection.run(*every)
+        except LostError as error:
+            if error.failed is None or error.failed >= len(every) - 1:
+                raise UnknownError(str(error)) from error
+            raise
+        return [connection.rows_of(result) for result in results[2:-1]]
+
+    def begin(self, *steps: Step) -> list[list[tuple[Any, ...]]]:
+        """Do what `commit` does, and leave it to `end` to commit."""
+        results = self.connection.run(BEGIN, self._first(), *steps)
+        return [self.connection.rows_of(result) for result in results[2:]]
+
+    def begin_alone(self) -> None:
+        """Begin a transaction that nobody writes beside."""
+        self.connection.run(BEGIN, (self._turn.alone, (milliseconds(self._deadline),)))
+
+    def end(self) -> None:
+        commit(self.connection)
+
+    def look_again(self) -> None:
+        """Let a write be tried anew that others came in between of, or raise where it took long."""
+        if monotonic() >= self._deadline:
+            raise OvertakenError
+
+    def _first(self) -> Step:
+        return self._turn.shared, (milliseconds(self._deadline),)
+
+
+class OvertakenError(Exception):
+    """Others have always come in between."""
+
+
+def commit(connection: Connection) -> None:
+    """Commit what is open."""
+    had_ended = connection.is_stale()  # so it says why, and has not heard of a commit
+    try:
+        connection.run(COMMIT)
+    except LostError as error:
+        if not (had_ended and error.failed == 0):
+            raise UnknownError(str(error)) from error
+        raise
+
+
+def milliseconds(deadline: float) -> str:
+    """Return what is left as lock_timeout has it, where 0 would be for ever."""
+    return str(min(max(int((deadline - monotonic()) * 1000), 1), 2**31 - 1))

@@ -1,0 +1,1 @@
+"""What is PostgreSQL's own, on a real server that the tests start and stop."""

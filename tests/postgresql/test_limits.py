@@ -1,0 +1,200 @@
+"""What a server refuses: a sentence of this package, nothing of the call stored, and it goes on."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import tempfile
+import threading
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+import beryl_groups
+from beryl_groups import Busy, StartFailed, StorageFailed
+from tests.contract.copies import contents
+from tests.postgresql.roles import PASSWORD, role
+from tests.postgresql.server import QUICK, running, sql
+from tests.processes import PATIENCE, gather, in_thread
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+def configure(url: str, setting: str) -> None:
+    """Have every later connection to this database begin with a setting."""
+    sql(url, f"ALTER DATABASE {url.rpartition('/')[2]} SET {setting}")
+
+
+@contextmanager
+def locked(url: str, table: str = "groups") -> Iterator[None]:
+    """Have somebody else's program hold a table."""
+    import psycopg
+
+    with psycopg.connect(url.replace("+psycopg", "")) as link:
+        link.execute(f"LOCK TABLE beryl_groups.{table} IN ACCESS EXCLUSIVE MODE")
+        yield
+        link.rollback()
+
+
+def fill(url: str) -> None:
+    with beryl_groups.start(url) as groups:
+        groups.add("kept", "a", create=True)
+
+
+@pytest.mark.parametrize("setting", ["lock_timeout = '1ms'", "lock_timeout = '1h'"])
+def test_a_lock_timeout_of_the_server_does_not_matter(empty_database: str, setting: str) -> None:
+    """A call waits for busy_timeout, be that longer or shorter than what the server has set."""
+    configure(empty_database, setting)
+    fill(empty_database)
+    with beryl_groups.start(empty_database, busy_timeout=0.2) as groups:
+        with locked(empty_database), pytest.raises(Busy, match=r"for longer than 0\.2 s"):
+            groups.add("kept", "b")
+        groups.add("kept", "c")
+        assert groups.topics("kept") == {"a", "c"}
+    with beryl_groups.start(empty_database, busy_timeout=PATIENCE) as groups:
+        with locked(empty_database):
+            waiting = in_thread(lambda: groups.add("kept", "d"))
+            with pytest.raises(TimeoutError):
+                waiting.result(0.1)
+        waiting.result(PATIENCE)
+
+
+def test_a_statement_timeout_of_the_server_is_told(empty_database: str) -> None:
+    """A call that takes longer than the server lets one take is refused in words."""
+    fill(empty_database)
+    configure(empty_database, "statement_timeout = '200ms'")
+    with beryl_groups.start(empty_database, busy_timeout=PATIENCE) as groups:
+        with locked(empty_database), pytest.raises(StorageFailed, match="statement_timeout"):
+            groups.topics("kept")
+        groups.add("kept", "b")
+        assert groups.topics("kept") == {"a", "b"}
+
+
+def idle(groups: beryl_groups.Groups) -> None:
+    with groups.transaction() as transaction:
+        transaction.add("kept", "b")
+        threading.Event().wait(0.3)
+        transaction.add("kept", "c")
+
+
+def test_a_transaction_that_idles_too_long_for_the_server_is_told(empty_database: str) -> None:
+    """The block raises in words, nothing of it has landed, and the handle goes on."""
+    fill(empty_database)
+    configure(empty_database, "idle_in_transaction_session_timeout = '50ms'")
+    with beryl_groups.start(empty_database) as groups:
+        with pytest.raises(StorageFailed, match="idle_in_transaction_session_timeout"):
+            idle(groups)
+        assert groups.topics("kept") == {"a"}
+        groups.add("kept", "d")
+
+
+def test_a_server_that_may_only_be_read_is_read(empty_database: str) -> None:
+    """As a standby: what reads works, and a write is refused in words."""
+    fill(empty_database)
+    configure(empty_database, "default_transaction_read_only = on")
+    with beryl_groups.start(empty_database) as groups:
+        assert contents(groups) == {"kept": {"a"}}
+        with pytest.raises(StorageFailed, match="read"):
+            groups.add("kept", "b")
+        with pytest.raises(StorageFailed, match="read"):
+            groups.set_topics("kept", [])
+        with pytest.raises(StorageFailed, match="read"), groups.transaction() as transaction:
+            transaction.create("new")
+        assert contents(groups) == {"kept": {"a"}}
+
+
+def test_too_many_connections_are_told(database: str) -> None:
+    """start() names the reason; a handle makes do with the connections that it gets."""
+    fill(database)
+    with role(database, options="CONNECTION LIMIT 2") as url:
+        sql(
+            database,
+            f"GRANT ALL ON SCHEMA beryl_groups TO role_of_{database.rpartition('/')[2]}",
+            "GRANT ALL ON ALL TABLES IN SCHEMA beryl_groups "
+            f"TO role_of_{database.rpartition('/')[2]}",
+        )
+        with beryl_groups.start(url, busy_timeout=PATIENCE) as groups:
+
+            def add(thread: int) -> None:
+                for number in range(5):
+                    groups.add("kept", f"{thread}:{number}")
+
+            for each in [in_thread(partial(add, thread)) for thread in range(8)]:
+                each.result(PATIENCE)
+            assert len(groups.topics("kept")) == 41
+            with (
+                groups.transaction(),
+                groups.watch(),
+                pytest.raises(StartFailed, match="too many connections") as refused,
+            ):
+                beryl_groups.start(url)
+            assert PASSWORD not in str(refused.value)
+
+
+def open_and_add(url: str, number: int) -> None:
+    with beryl_groups.start(url, busy_timeout=PATIENCE) as groups:
+        groups.add("all", f"{number}", create=True)
+
+
+@pytest.mark.slow
+def test_sixteen_processes_open_a_new_database_at_once(empty_database: str) -> None:
+    """One of them makes the tables, the others wait, and all write."""
+    gather(open_and_add, [(empty_database, number) for number in range(16)])
+    with beryl_groups.start(empty_database) as groups:
+        assert groups.topics("all") == {str(number) for number in range(16)}
+        assert groups.check() == []
+
+
+@pytest.fixture
+def small_disk() -> Iterator[Path]:
+    """A folder on a disk of 64 MB, where root may mount one."""
+    folder = Path(tempfile.mkdtemp())
+    folder.chmod(0o755)
+    mount = ["mount", "-t", "tmpfs", "-o", "size=64m", "tmpfs", str(folder)]
+    if os.geteuid() != 0 or subprocess.run(mount, check=False, capture_output=True).returncode:
+        folder.rmdir()
+        pytest.skip("needs to mount a small disk")
+    folder.chmod(0o755)
+    yield folder
+    subprocess.run(["umount", "-l", folder], check=True)
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def fill_up(groups: beryl_groups.Groups, stored: set[str]) -> None:
+    for turn in range(100):
+        topics = [f"{turn}:{number}:{'x' * 500}" for number in range(2000)]
+        groups.add("large", *topics)
+        stored.update(topics)
+
+
+@pytest.mark.slow
+def test_a_full_disk_is_told_and_over_when_there_is_room(small_disk: Path) -> None:
+    """What a call could not store is not there, and the next call works once the disk has room."""
+    settings = {"min_wal_size": "32MB", "max_wal_size": "32MB", "wal_recycle": "off"}
+    # Where the log of the server cannot be written it stops; the tables have a disk of their own.
+    with running(**QUICK | settings) as server:
+        ballast = small_disk / "ballast"
+        ballast.write_bytes(b"x" * 2**23)
+        shutil.chown(small_disk, "nobody")
+        sql(
+            server.url(),
+            f"CREATE TABLESPACE small LOCATION '{small_disk}'",
+            "CREATE DATABASE small TABLESPACE small",
+        )
+        url = server.url("small")
+        with beryl_groups.start(url, synchronous="normal") as groups:
+            groups.create("large")
+            stored: set[str] = set()
+            with pytest.raises(StorageFailed, match=r"disk|space") as refused:
+                fill_up(groups, stored)
+            assert not isinstance(refused.value, Busy)
+            assert groups.topics("large") == stored
+            ballast.unlink()
+            groups.add("large", "room again")
+            assert groups.topics("large") == stored | {"room again"}
+            assert groups.check() == []
