@@ -104,7 +104,7 @@ def _replace(
 ) -> None:
     """Have the database hold what a backup holds, in the transaction that is open."""
     referred = references.to_groups(connection)
-    names = {name for _, name, _ in content.groups() if referred}
+    names = {name for _, name, _ in content.groups()} if referred else set()
     if (reason := references.lost(connection, referred, names)) is not None:
         raise StorageFailed(f"The backup {path!r} was not restored: {reason}.")
     left = references.left(connection, referred)
