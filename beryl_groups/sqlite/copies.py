@@ -7,8 +7,10 @@ from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from sqlalchemy.exc import DBAPIError
+
 from beryl_groups import sqlite
-from beryl_groups.errors import InvalidName, StorageFailed
+from beryl_groups.errors import InvalidName, StartFailed, StorageFailed
 from beryl_groups.lines import in_one_line
 from beryl_groups.names import check_name
 from beryl_groups.sqlite import connections
@@ -130,11 +132,18 @@ def write_backup(path: str | os.PathLike[str], write: Callable[[Path, Path], Non
         if name.endswith(os.sep):
             raise NoDraft("a name with a slash at its end is that of a folder")
         with draft_beside(target) as draft:
-            write(draft, target)
+            try:
+                write(draft, target)
+            except (DBAPIError, *sqlite.Errors) as error:
+                cause = getattr(error, "orig", None) or error
+                reason = sqlite_errors.reason(cause, Location(name, str(draft)))
+                raise _failed(target, reason) from error
             _sync(draft)
             _publish(draft, target)
     except NoDraft as error:
         raise _failed(target, str(error)) from error
+    except StartFailed as error:
+        raise _failed(target, error.reason) from error
     except FileExistsError as error:
         raise _failed(target, "there is something of that name already") from error
     except (OSError, ValueError) as error:
