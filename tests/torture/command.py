@@ -13,7 +13,11 @@ if TYPE_CHECKING:
 
 
 def parse(
-    name: str, description: str | None, words: list[str] | None, broken: Iterable[str]
+    name: str,
+    description: str | None,
+    words: list[str] | None,
+    broken: Iterable[str],
+    engines: Iterable[str] = (),
 ) -> argparse.Namespace:
     """Return ``long``, ``seed`` and ``broken`` of a run, and print its seed."""
     parser = argparse.ArgumentParser(
@@ -22,6 +26,8 @@ def parse(
     parser.add_argument("--long", action="store_true", help="the form that the README speaks of")
     parser.add_argument("--seed", type=int, help="what decides all that is random")
     parser.add_argument("--broken", choices=sorted(broken), help="break the library on purpose")
+    if engines:
+        parser.add_argument("--engine", choices=list(engines), default="sqlite")
     arguments = parser.parse_args(words)
     if arguments.seed is None:
         arguments.seed = secrets.randbelow(10**6)
@@ -30,10 +36,10 @@ def parse(
 
 
 def figure_of_short_form(
-    main: Callable[[list[str]], int], capsys: pytest.CaptureFixture[str]
+    main: Callable[[list[str]], int], capsys: pytest.CaptureFixture[str], *words: str
 ) -> str:
     """Run a command that has to find nothing; it says its seed first, and its figure last."""
-    code = main([])
+    code = main([*words])
     out = capsys.readouterr().out
     assert code == 0, out
     first, *_, last = out.splitlines()

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.engines import ENGINES
 from tests.torture.command import figure_of_short_form
 from tests.torture.linearizability import checker
 from tests.torture.linearizability.__main__ import NOTICED, main, run
@@ -18,20 +19,29 @@ from tests.torture.linearizability.rules import NAMES, Refused, State, changes, 
 EMPTY: State = (None,) * len(NAMES)
 
 
-def test_every_history_of_calls_is_one_after_the_other(capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize("engine", ENGINES)
+def test_every_history_of_calls_is_one_after_the_other(
+    capsys: pytest.CaptureFixture[str], engine: str
+) -> None:
     """4 processes of 4 threads: an order explains every answer and every refusal.
 
     Also the command says its seed first and its figure last, and exits with 0.
     """
-    last = figure_of_short_form(main, capsys)
+    last = figure_of_short_form(main, capsys, "--engine", engine)
     assert last.endswith(" rounds, 0 faults")
     assert int(last.split()[0].replace(",", "")) > 100
 
 
-@pytest.mark.parametrize("broken", NOTICED)
-def test_a_library_that_breaks_its_word_is_noticed(broken: str) -> None:
+@pytest.mark.parametrize(
+    ("engine", "broken"),
+    [
+        pytest.param(engine, broken, marks=getattr(pytest.mark, engine, ()))
+        for engine, broken in NOTICED
+    ],
+)
+def test_a_library_that_breaks_its_word_is_noticed(engine: str, broken: str) -> None:
     """Stale answers, half of a transaction, or a call that is not there yet are faults."""
-    (fault,) = run(time.time_ns(), seconds=60, broken=broken).faults
+    (fault,) = run(time.time_ns(), seconds=60, broken=broken, engine=engine).faults
     assert fault.startswith("no order explains these calls")
 
 

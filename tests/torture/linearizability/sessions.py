@@ -1,6 +1,6 @@
 """A session: processes that call in rounds, and the judgement of each round.
 
-Between two rounds all wait, and what is in the file then is read: it ends the one round and
+Between two rounds all wait, and what is in the database then is read: it ends the one round and
 begins the other, so that each can be judged alone.
 """
 
@@ -8,23 +8,16 @@ from __future__ import annotations
 
 import random
 import sys
-import tempfile
 import traceback
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, closing, suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
-from pathlib import Path
 from threading import BrokenBarrierError
 from typing import TYPE_CHECKING
 
 import beryl_groups
-from beryl_groups import sqlite
-from beryl_groups.sqlite.cache import MOST_BYTES
 from tests import processes
-from tests.coherence import variants as of_coherence
 from tests.processes import PATIENCE
-from tests.sqlite.store import store
-from tests.torture import variants as of_torture
 from tests.torture.linearizability.caller import Caller, now
 from tests.torture.linearizability.checker import Call, Undecided, is_linearizable
 from tests.torture.linearizability.rules import NAMES, TOPICS, State, step
@@ -34,16 +27,9 @@ if TYPE_CHECKING:
     from multiprocessing.synchronize import Barrier
 
     from beryl_groups import Groups
-
-VARIANTS = of_torture.BROKEN | of_coherence.VARIANTS
+    from tests.torture.linearizability.grounds import Ground, Run
 
 _PROCESSES, _THREADS = 4, 4
-_FEW_BYTES = 3000  # room for an answer or two, so that nearly every read evicts another
-_ADD = (
-    "INSERT OR IGNORE INTO group_topics SELECT groups.id, asked.topic FROM groups "
-    "JOIN (SELECT ? AS name, ? AS topic) AS asked USING (name)"
-)
-_EDITS = (("edit_delete", "DELETE FROM groups WHERE name = ?"), ("edit_add", _ADD))
 
 
 @dataclass
@@ -68,37 +54,38 @@ class Plan:
     """What all processes of a session know."""
 
     seed: str
-    path: Path
+    ground: Ground
     rounds: int
     calls: int
     variants: tuple[str, ...]
 
 
-def run_session(seed: str, figures: Figures, rounds: int, variants: tuple[str, ...]) -> None:
+def run_session(
+    seed: str, figures: Figures, ground: Ground, rounds: int, variants: tuple[str, ...]
+) -> None:
     """Have the processes call, and judge the rounds up to the first that is wrong."""
-    with tempfile.TemporaryDirectory() as folder:
-        calls = random.Random(seed).choice((2, 4, 8))
-        plan = Plan(seed, Path(folder) / "groups.db", rounds, calls, variants)
-        beryl_groups.start(plan.path).close()
-        # All threads, and this one.
-        barrier = processes.context.Barrier(_PROCESSES * _THREADS + 1)
-        workers = []
-        for number in range(_PROCESSES):
-            reader, writer = processes.context.Pipe(duplex=False)
-            workers.append((processes.start(work, plan, number, barrier, writer), reader))
-            writer.close()
-        moments, history = _lead(plan, barrier)
-        for process, reader in workers:
-            told: str | list[list[Call]] = f"{process.name} hangs, or has come to a sudden end"
-            with reader, suppress(EOFError):
-                if reader.poll(PATIENCE):
-                    told = reader.recv()
-            if isinstance(told, str):
-                figures.faults.append(told)
-                process.kill()
-            else:
-                history = [before + more for before, more in zip(history, told, strict=True)]
-            process.join()
+    calls = random.Random(seed).choice((2, 4, 8))
+    plan = Plan(seed, ground, rounds, calls, variants)
+    beryl_groups.start(ground.database).close()
+    # All threads, and this one.
+    barrier = processes.context.Barrier(_PROCESSES * _THREADS + 1)
+    workers = []
+    for number in range(_PROCESSES):
+        reader, writer = processes.context.Pipe(duplex=False)
+        workers.append((processes.start(work, plan, number, barrier, writer), reader))
+        writer.close()
+    moments, history = _lead(plan, barrier)
+    for process, reader in workers:
+        told: str | list[list[Call]] = f"{process.name} hangs, or has come to a sudden end"
+        with reader, suppress(EOFError):
+            if reader.poll(PATIENCE):
+                told = reader.recv()
+        if isinstance(told, str):
+            figures.faults.append(told)
+            process.kill()
+        else:
+            history = [before + more for before, more in zip(history, told, strict=True)]
+        process.join()
     if not figures.faults:
         _judge(moments, history, figures)
 
@@ -108,7 +95,7 @@ def work(plan: Plan, number: int, barrier: Barrier, result: Connection) -> None:
     choice = random.Random(f"{plan.seed}, process {number}")
     sys.setswitchinterval(choice.choice((1e-5, 1e-4, 5e-3)))
     for variant in plan.variants:
-        VARIANTS[variant]()
+        plan.ground.VARIANTS[variant]()
     try:
         with ExitStack() as stack, ThreadPoolExecutor(_THREADS) as threads:
             handles = [_open(plan, choice, stack) for _ in range(choice.choice((1, 1, 2)))]
@@ -129,11 +116,10 @@ def work(plan: Plan, number: int, barrier: Barrier, result: Connection) -> None:
 
 def _open(plan: Plan, choice: random.Random, stack: ExitStack) -> Groups:
     handle = beryl_groups.start(
-        plan.path, busy_timeout=PATIENCE, synchronous=choice.choice(("full", "normal"))
+        plan.ground.database, busy_timeout=PATIENCE, synchronous=choice.choice(("full", "normal"))
     )
     stack.enter_context(handle)
-    most_bytes = choice.choice((MOST_BYTES, MOST_BYTES, _FEW_BYTES))
-    store(handle).cache._most_bytes_of_a_generation = most_bytes // 2
+    plan.ground.tune(handle, choice)
     return handle
 
 
@@ -154,32 +140,31 @@ def _lead(plan: Plan, barrier: Barrier) -> tuple[list[State], list[list[Call]]]:
     """Begin and end the rounds, edit the file meanwhile, and read it in between."""
     choice = random.Random(f"{plan.seed}, edits")
     edits: list[list[Call]] = [[] for _ in range(plan.rounds)]
-    # As the shell does it: it knows nothing of foreign keys.
-    with closing(sqlite.driver.connect(plan.path, isolation_level=None, timeout=PATIENCE)) as file:
-        moments = [_read(file)]
+    ground = plan.ground
+    with ground.shell() as run:
+        moments = [_read(ground, run)]
         try:
             for made in edits:
                 barrier.wait(PATIENCE)
-                made += [_edit(file, choice) for _ in range(choice.choice((0, 1, 2)))]
+                if ground.EDITS:
+                    made += [_edit(ground, run, choice) for _ in range(choice.choice((0, 1, 2)))]
                 barrier.wait(PATIENCE)
-                moments.append(_read(file))
+                moments.append(_read(ground, run))
         except BrokenBarrierError:
             pass  # one of the others says why
     return moments, edits
 
 
-def _edit(file: sqlite.driver.Connection, choice: random.Random) -> Call:
-    method, sql = choice.choice(_EDITS)
+def _edit(ground: Ground, run: Run, choice: random.Random) -> Call:
+    method, sql = choice.choice(ground.EDITS)
     arguments = (choice.choice(NAMES), choice.choice(TOPICS))[: sql.count("?")]
     begin = now()
-    file.execute(sql, arguments)
+    run(sql, arguments)
     return Call(begin, now(), "the shell", method, arguments, None, changes=True)
 
 
-def _read(file: sqlite.driver.Connection) -> State:
-    rows = file.execute(
-        "SELECT name, topic FROM groups LEFT JOIN group_topics ON group_id = id"
-    ).fetchall()
+def _read(ground: Ground, run: Run) -> State:
+    rows = run(ground.READ, ())
     there = {name for name, _ in rows}
     assert there <= set(NAMES)
     return tuple(
