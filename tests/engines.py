@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.postgresql import databases
+from tests.processes import THOROUGH
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -26,6 +27,12 @@ ENGINES = [SQLITE, pytest.param(POSTGRESQL, marks=pytest.mark.postgresql)]
 def engine(request: pytest.FixtureRequest) -> str:
     """Which engine the test is run on, as ``tests/contract/conftest.py`` has it."""
     return str(getattr(request, "param", SQLITE))
+
+
+@pytest.fixture
+def times(engine: str) -> Callable[[int, int], int]:
+    """Say how often to do something: so often, or less on PostgreSQL, where all costs more."""
+    return lambda often, less: often if engine == SQLITE or THOROUGH else less
 
 
 @pytest.fixture

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from tests.engines import ENGINES, SQLITE, database, engine, new_database
+from tests.engines import ENGINES, SQLITE, database, engine, new_database, times
 
 if TYPE_CHECKING:
     import pytest
 
-__all__ = ["database", "engine", "new_database"]
+__all__ = ["database", "engine", "new_database", "times"]
 
 # What these show happens before an engine is asked, or after it has answered.
 _WHATEVER_THE_ENGINE = {

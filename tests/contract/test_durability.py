@@ -14,7 +14,7 @@ import beryl_groups
 from tests import processes
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from multiprocessing.connection import Connection
 
     from beryl_groups import Groups, Transaction
@@ -93,11 +93,11 @@ def perform_until_killed(database: str, seed: int, pipe: Connection) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("synchronous", ["full", "normal"])
 def test_what_a_killed_process_had_acknowledged_is_there(
-    database: str, synchronous: Literal["full", "normal"]
+    database: str, synchronous: Literal["full", "normal"], times: Callable[[int, int], int]
 ) -> None:
     """After a SIGKILL right behind a call that returned, the call and all before it are there."""
     model: Model = {}
-    for call in itertools.islice(calls(), 104 if processes.THOROUGH else 24):
+    for call in itertools.islice(calls(), 104 if processes.THOROUGH else times(24, 8)):
         reader, writer = processes.context.Pipe(duplex=False)
         process = processes.start(perform_and_die, database, synchronous, call, writer)
         writer.close()
@@ -111,12 +111,14 @@ def test_what_a_killed_process_had_acknowledged_is_there(
             assert groups.check() == []
 
 
-def test_a_process_killed_at_any_moment_leaves_whole_calls(database: str) -> None:
+def test_a_process_killed_at_any_moment_leaves_whole_calls(
+    database: str, times: Callable[[int, int], int]
+) -> None:
     """A SIGKILL while writing leaves what was acknowledged, and at most one call more, whole."""
     chance = random.Random(3)
     model: Model = {}
     done = 0
-    for _ in range(40):
+    for _ in range(times(40, 8)):
         reader, writer = processes.context.Pipe(duplex=False)
         process = processes.start(perform_until_killed, database, done, writer)
         writer.close()

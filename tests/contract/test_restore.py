@@ -17,6 +17,7 @@ from tests.processes import PATIENCE, context, finish_killed, in_thread, start
 from tests.sqlite.opening import everything
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from multiprocessing.connection import Connection
     from pathlib import Path
 
@@ -131,8 +132,10 @@ def test_a_closed_handle_restores_nothing(groups: Groups, backup: Path) -> None:
 
 
 @pytest.mark.slow
-def test_killed_at_any_moment_it_has_happened_or_it_has_not(database: str, backup: Path) -> None:
-    """After each of 25 kills the file holds one backup whole, and all calls work."""
+def test_killed_at_any_moment_it_has_happened_or_it_has_not(
+    database: str, backup: Path, times: Callable[[int, int], int]
+) -> None:
+    """After each of some kills the database holds one backup whole, and all calls work."""
     choice = random.Random()
     sides = [
         made(backup.with_name(f"{side}.db"), {side: {f"{side}:{n}" for n in range(5000)}})
@@ -141,7 +144,7 @@ def test_killed_at_any_moment_it_has_happened_or_it_has_not(database: str, backu
     with beryl_groups.start(database) as groups:
         groups.restore(sides[0])
     seen = set()
-    for _ in range(25):
+    for _ in range(kills := times(25, 6)):
         here, there = context.Pipe()
         process = start(restore_for_ever, database, sides, there)
         for _ in range(choice.randrange(1, 4)):
@@ -155,7 +158,7 @@ def test_killed_at_any_moment_it_has_happened_or_it_has_not(database: str, backu
             assert groups.topics(side) == {f"{side}:{n}" for n in range(5000)}
             assert groups.check() == []
         seen.add(side)
-    assert seen == {"left", "right"}
+    assert seen == {"left", "right"} or kills < 25
 
 
 def restore_for_ever(database: str, sides: list[Path], there: Connection) -> None:

@@ -198,10 +198,12 @@ class GroupsBesideADict(RuleBasedStateMachine):
 
 
 @pytest.mark.slow
-def test_two_handles_do_what_a_dict_does(new_database: Callable[[], str]) -> None:
+def test_two_handles_do_what_a_dict_does(
+    new_database: Callable[[], str], times: Callable[[int, int], int]
+) -> None:
     """Whatever is called on them, in whatever order, each agrees with the dict after it."""
     run: Any = run_state_machine_as_test  # which some versions type, and as no factory
     run(
         lambda: GroupsBesideADict(new_database()),
-        settings=settings(max_examples=60, stateful_step_count=30, deadline=None),
+        settings=settings(max_examples=times(60, 8), stateful_step_count=30, deadline=None),
     )

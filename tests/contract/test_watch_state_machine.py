@@ -127,10 +127,12 @@ class WatchesBesideADict(RuleBasedStateMachine):
 
 
 @pytest.mark.slow
-def test_watches_come_to_know_what_a_dict_holds(new_database: Callable[[], str]) -> None:
+def test_watches_come_to_know_what_a_dict_holds(
+    new_database: Callable[[], str], times: Callable[[int, int], int]
+) -> None:
     """Whatever is written and whenever a watch begins, no step is impossible, and all is told."""
     run: Any = run_state_machine_as_test  # which some versions type, and as no factory
     run(
         lambda: WatchesBesideADict(new_database()),
-        settings=settings(max_examples=60, stateful_step_count=30, deadline=None),
+        settings=settings(max_examples=times(60, 8), stateful_step_count=30, deadline=None),
     )
