@@ -20,4 +20,6 @@ class Bell:
 
     def wait(self, seconds: float) -> bool:
         """Wait until it rings, and tell whether it did."""
-        return self._silent.acquire(timeout=min(max(seconds, 0), threading.TIMEOUT_MAX))
+        if not 0 <= seconds <= threading.TIMEOUT_MAX:
+            seconds = max(min(seconds, threading.TIMEOUT_MAX), 0)
+        return self._silent.acquire(timeout=seconds)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
-    from collections.abc import Container, Hashable, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Container, Hashable, Iterable, Iterator, Mapping
 
 _NONE: frozenset[str] = frozenset()
 
@@ -101,11 +101,54 @@ class Difference:
         self.renumbered = renumbered
 
 
+def again(
+    gone: Mapping[int, tuple[str, str]], come: Mapping[int, tuple[str, str]]
+) -> dict[int, int]:
+    """Return which of the groups that came are groups that went, told apart by something new.
+
+    Each is given with its name and the moment of its creation, by which a restored one is known.
+    """
+    new = {group: id_ for id_, group in come.items() if id_ not in gone}
+    return {id_: new[group] for id_, group in gone.items() if id_ not in come and group in new}
+
+
+def deltas(
+    before: Mapping[int, str],
+    after: Mapping[int, str],
+    added: Mapping[int, frozenset[str]],
+    removed: Mapping[int, frozenset[str]],
+    seen: Callable[[int], tuple[str, frozenset[str]]],
+) -> dict[int, Delta]:
+    """Return what became of each group, from what changed of their names and of their topics.
+
+    `seen` gives the name and the topics that a group has now.
+    """
+    found = {}
+    for id_ in {*before, *after, *added, *removed}:
+        plus, minus = added.get(id_, _NONE), removed.get(id_, _NONE)
+        if id_ not in before and id_ not in after:
+            name, _ = seen(id_)
+            found[id_] = Delta(name, name, plus, minus)
+        elif id_ not in before:
+            found[id_] = came(after[id_], plus)
+        elif id_ not in after:
+            found[id_] = went(before[id_], minus)
+        elif before[id_] != after[id_]:
+            _, held = seen(id_)
+            found[id_] = Delta(before[id_], after[id_], plus, minus, held)
+        elif plus or minus:
+            found[id_] = Delta(before[id_], before[id_], plus, minus)
+    return found
+
+
 def merge(pending: dict[Hashable, Delta], later: Difference, names: Container[str]) -> None:
     """Add to what is to be told what came later, as far as it concerns groups of these names."""
-    for old, new in later.renumbered.items():
-        if old in pending:
-            pending[new] = pending.pop(old)
+    moved = {new: pending.pop(old, None) for old, new in later.renumbered.items()}
+    for new, delta in moved.items():
+        if new in pending:  # of a group that was deleted, and whose number was given again by hand
+            pending[object()] = pending.pop(new)
+        if delta is not None:
+            pending[new] = delta
     for group, delta in later.deltas.items():
         seen = delta.within(names)
         if seen is not None:

@@ -153,8 +153,14 @@ class Looks(Protocol):
     lost: bool
     """Whether a look has failed since what is watched is no longer there, and each later will."""
 
+    elsewhere: float
+    """For how many seconds the last look has kept another machine busy."""
+
     def wait(self, seconds: float) -> None:
-        """Return when something may have changed or `wake` is called, and after so long."""
+        """Return when something may have changed, which is looked up every so many seconds.
+
+        Also where `wake` is called, and after a while in any case.
+        """
 
     def wake(self) -> None:
         """End the wait, or have the next one end at once."""
@@ -165,6 +171,9 @@ class Looks(Protocol):
         All that any call of anybody had written before this is seen. Of groups whose names were in
         no range at the last look nothing is told. Where it raises, the next look tells it all.
         """
+
+    def interrupt(self) -> None:
+        """Cut a look short that is under way: it raises; any thread may call it."""
 
     def held(self, names: Container[str]) -> dict[int, tuple[str, frozenset[str]]]:
         """Return the groups of these names as they were seen last, by what tells them apart."""

@@ -103,7 +103,8 @@ class Failures:
         return self._event, ", ".join(map(repr, groups))
 
     def _find(self, error: BaseException, topic: str) -> _Failure:
-        where = (type(error), _place(error))
+        kind = type(error)  # by name: a class that is made in a function is another each time
+        where = (kind.__module__, kind.__qualname__, _place(error))
         text = _text(error)
         aside = _ADDRESS.sub("", text.replace(topic, "\0").replace(repr(topic)[1:-1], "\0"))
         keys = [(where, text), (where, aside)]

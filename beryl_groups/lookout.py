@@ -45,6 +45,7 @@ class Lookout:
         self._summons = Bell()
         self._looks: Looks | None = None
         self._thread: threading.Thread | None = None
+        self._threads: weakref.WeakSet[threading.Thread] = weakref.WeakSet()
         _lookouts.add(self)
 
     def add(self, feed: Feed) -> None:
@@ -80,10 +81,13 @@ class Lookout:
         with self._lock:
             ended = feeds or list(self._feeds)
             self.end(*ended)
-            needless = [feed.thread for feed in ended]
             if all(feed.ended for feed in self._feeds):
-                needless.append(self._thread)
+                if self._looks is not None:
+                    self._looks.interrupt()
                 self._looks = self._thread = None  # who comes next has another
+            # The others look for nobody any more, but may not have let go of the database yet.
+            looking = [thread for thread in self._threads if thread is not self._thread]
+            needless = [feed.thread for feed in ended] + looking
         deadline = monotonic() + PATIENCE
         for thread in needless:
             # What has no number was not started, for Ctrl-C came first.
@@ -96,6 +100,7 @@ class Lookout:
             target=self._run, args=(looks,), name="beryl_groups-watch", daemon=True
         )
         self._looks = looks
+        self._threads.add(self._thread)
         try:
             self._thread.start()
         except BaseException:
@@ -160,7 +165,7 @@ class Pace:
         return self._not_before - monotonic()
 
     def look(self, looks: Looks, feeds: Sequence[Feed]) -> None:
-        begin, used = monotonic(), thread_time()
+        begin, before = monotonic(), thread_time()
         joining = [feed for feed in feeds if not feed.begun]
         try:
             seen = looks.look(set().union(*[feed.ranges for feed in feeds]))
@@ -174,13 +179,15 @@ class Pace:
         except GroupError as error:
             if looks.lost:
                 raise
-            self._fail(error, joining)
+            if not all(feed.ended for feed in feeds):  # or else a look for nobody was cut short
+                self._fail(error, joining)
         else:
             self._failing_since, self._logged = None, False
         if not joining:  # who begins to watch has asked for that look
             since = max(self._not_before, begin - _SLACK)
             interval = min((feed.interval for feed in feeds), default=0.0)
-            self._not_before = since + max(_SHARE * (thread_time() - used), interval)
+            used = max(thread_time() - before, looks.elsewhere)
+            self._not_before = since + max(_SHARE * used, interval)
 
     def _fail(self, error: GroupError, joining: list[Feed]) -> None:
         now = monotonic()

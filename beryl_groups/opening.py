@@ -76,9 +76,9 @@ def server_of(database: str) -> str | None:
     return for_psql(database)
 
 
-def refuse_unsound(backup: str) -> None:
+def refuse_unsound(database: str, backup: str) -> None:
     """Raise `StorageFailed` where a file is no sound backup, before a database is made for it."""
-    restoring.refuse_unsound(backup)
+    restoring.refuse_unsound(backup, files.location_of(database))
 
 
 def _size(pool_size: int | None) -> int | None:

@@ -12,6 +12,7 @@ from beryl_groups.broadcast import refuse_awaitable
 from beryl_groups.failures import FailuresOfWatch
 from beryl_groups.feed import Feed, Over, Scope
 from beryl_groups.handle import Handle
+from beryl_groups.lines import reason_of
 from beryl_groups.logs import logger
 from beryl_groups.names import check_bound, check_name, check_names, shown
 
@@ -100,8 +101,8 @@ class Watch(Handle):
                         change = self._lookout.take(self._feed)
         except Over:
             pass
-        except Exception as error:  # noqa: BLE001 - it is logged
-            logger().error("A watch has ended: %s", error, exc_info=error)
+        except BaseException as error:  # noqa: BLE001 - at SystemExit a thread ends without a word
+            logger().error("A watch has ended: %s.", reason_of(error), exc_info=error)
         finally:
             self._lookout.close(self._feed)
 
@@ -147,10 +148,13 @@ def check_watch(
         if not isinstance(known, Mapping):
             raise TypeError(f"known is a mapping of names to topics, not {shown(known)}.")
         told = {check_name(name): frozenset(check_names(known[name])) for name in known}
+        told = {name: topics for name, topics in told.items() if name in scope}
     return partial(Feed, scope, told, _check_interval(interval))
 
 
 def _check_interval(interval: float) -> float:
+    if isinstance(interval, bool):
+        raise TypeError(f"interval is a number of seconds, not {interval}.")
     try:
         if interval > 0:  # which NaN is not
             return float(min(interval, threading.TIMEOUT_MAX))

@@ -187,9 +187,13 @@ class AsyncGroups(AsyncGroupMethods):
         It is one transaction: they see all of it at their next call or, where it raises, nothing
         has changed. The file at ``path`` is one that ``backup`` made, of this or an older version
         of the package, and stays as it is; a copy of it is made beside the database meanwhile.
+        What was restored is on disk when it returns, with ``synchronous="normal"`` too.
+
         Tables of the application's own stay as they are. A group that is restored keeps when it
-        was created, and gets a new id. Where the task is cancelled nothing has changed, unless
-        the commit had begun. Raises `StorageFailed` where the file is no sound backup.
+        was created, and gets a new id, unless a row of such a table refers to it by a foreign key.
+        Where the task is cancelled nothing has changed, unless the commit had begun. Raises
+        `StorageFailed` where the file is no sound backup, or lacks a group to which such a row
+        refers.
 
         >>> await groups.backup(folder / "last-night.db")
         >>> await groups.delete("team:engineering")

@@ -15,6 +15,7 @@ from beryl_groups.aio.timers import call_later
 from beryl_groups.failures import FailuresOfWatch
 from beryl_groups.feed import Feed, Over
 from beryl_groups.handle import Handle
+from beryl_groups.lines import reason_of
 from beryl_groups.logs import logger
 from beryl_groups.lookout import PATIENCE
 from beryl_groups.names import shown
@@ -129,7 +130,7 @@ class AsyncWatch(
         except Over:
             pass
         except Exception as error:  # noqa: BLE001 - it is logged
-            logger().error("A watch has ended: %s", error, exc_info=error)
+            logger().error("A watch has ended: %s.", reason_of(error), exc_info=error)
         finally:
             self._lookout.end(self._feed)
 

@@ -7,16 +7,14 @@ import inspect
 from concurrent.futures import FIRST_COMPLETED, CancelledError, Future, wait
 from contextlib import suppress
 from functools import partial
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 from beryl_groups.broadcast import check_callback
 from beryl_groups.failures import LoopEnded
 from beryl_groups.names import shown
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Callable, Coroutine
-
-T = TypeVar("T")
+    from collections.abc import AsyncGenerator, Callable
 
 _LOOK_EVERY = 0.1
 """Seconds after which one who waits looks whether the loop still runs."""
@@ -56,59 +54,78 @@ def from_async(
                 "This is the thread of the event loop, which would wait for itself: "
                 "call from another thread, or await the async callback."
             )
-        if end.come.done() or not loop.is_running():
+        if end.begun or not loop.is_running():
             raise LoopEnded("The event loop of the async callback does not run.")
-        returned: list[asyncio.CancelledError | None] = []
+        call = _Call(partial(callback, topic, event, payload), end)
         try:
-            call = partial(callback, topic, event, payload)
-            _outcome(_run(call, end, returned), loop, end.come)
-        except LoopEnded:
-            if not returned:  # it may have ended between the callback and this thread's turn
-                raise
-        if (failure := returned[0]) is not None:
-            raise CancelledError(*failure.args) from failure
+            loop.call_soon_threadsafe(call.begin, loop)
+        except RuntimeError as error:
+            raise LoopEnded("The event loop of the async callback was closed.") from error
+        call.wait(loop)
 
     return send
 
 
-async def _run(
-    call: Callable[[], object], end: _End, returned: list[asyncio.CancelledError | None]
-) -> None:
-    """Call and await on the loop; note that it has returned, or that it cancelled itself."""
-    await end.foresee()
-    failure = None
-    try:
-        result = call()
-        if inspect.isawaitable(result):
-            await result
-    except asyncio.CancelledError as error:
-        task = asyncio.current_task()
-        if task is None or task.cancelling():
+class _Call:
+    """One call of the callback, for which a thread waits."""
+
+    def __init__(self, call: Callable[[], object], end: _End) -> None:
+        self._call = call
+        self._end = end
+        self._task: asyncio.Task[None] | None = None
+        self._outcome: Future[None] = Future()
+
+    def begin(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Have the loop do it, on which this runs, unless that is about to end."""
+        if not self._end.begun:
+            self._task = loop.create_task(self._run())
+            self._end.tasks.add(self._task)
+            self._task.add_done_callback(self._settle)
+
+    def wait(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Wait for as long as the loop runs until it is done, and raise what it raised."""
+        either = [self._outcome, self._end.come]
+        try:
+            while not wait(either, _LOOK_EVERY, FIRST_COMPLETED).done and loop.is_running():
+                pass
+            if not loop.is_closed():  # it may be between two runs, of which the last is its end
+                wait(either, _A_MOMENT, FIRST_COMPLETED)
+            if self._was_cancelled():  # by the loop that ends, as may turn out in a moment
+                wait([self._end.come], _A_MOMENT)
+        except BaseException:
+            self._cancel(loop)
             raise
-        failure = error  # nobody has cancelled the task
-    returned.append(failure)
-
-
-def _outcome(running: Coroutine[Any, Any, T], loop: asyncio.AbstractEventLoop, end: Future[T]) -> T:
-    """Have a coroutine run on its loop, and wait for it as long as that runs."""
-    try:
-        future = asyncio.run_coroutine_threadsafe(running, loop)
-    except RuntimeError as error:
-        running.close()
-        raise LoopEnded("The event loop of the async callback was closed.") from error
-    try:
-        while not wait([future, end], _LOOK_EVERY, FIRST_COMPLETED).done and loop.is_running():
-            pass
-        if not future.done() or (future.cancelled() and wait([end], _A_MOMENT).done):
+        if not self._outcome.done() or (self._was_cancelled() and self._end.come.done()):
+            self._cancel(loop)
             raise LoopEnded("The event loop stopped before the async callback was done.")
-        return future.result()
-    except BaseException:
+        self._outcome.result()
+
+    async def _run(self) -> None:
+        await self._end.foresee()
+        try:
+            result = self._call()
+            if inspect.isawaitable(result):
+                await result
+        except asyncio.CancelledError as error:
+            task = asyncio.current_task()
+            if task is None or task.cancelling():
+                raise
+            raise CancelledError(*error.args) from error  # nobody has cancelled the task
+
+    def _settle(self, task: asyncio.Task[None]) -> None:
+        self._end.tasks.discard(task)
+        error = CancelledError() if task.cancelled() else task.exception()
+        if error is None:
+            self._outcome.set_result(None)
+        else:
+            self._outcome.set_exception(error)
+
+    def _was_cancelled(self) -> bool:
+        return self._outcome.done() and self._task is not None and self._task.cancelled()
+
+    def _cancel(self, loop: asyncio.AbstractEventLoop) -> None:
         with suppress(RuntimeError):  # the loop is closed
-            # On the loop: from here the future could meet the end of it, and would log that.
-            loop.call_soon_threadsafe(future.cancel)
-        if inspect.getcoroutinestate(running) == inspect.CORO_CREATED and not loop.is_running():
-            running.close()  # which nobody else will
-        raise
+            loop.call_soon_threadsafe(lambda: self._task and self._task.cancel())
 
 
 class _End:
@@ -117,12 +134,16 @@ class _End:
     A loop that ends as that of ``asyncio.run`` does first cancels its tasks, then closes its async
     generators, and then waits for the threads of its pool, during which it goes on running. To one
     of these threads that has something to run on it, the end has come when the generators close.
+    What has been begun since the tasks were cancelled is cancelled then, and nothing begins later.
     """
 
     _known: dict[asyncio.AbstractEventLoop, _End] = {}  # noqa: RUF012 - those that may yet run
 
     def __init__(self) -> None:
-        self.come: Future[Any] = Future()
+        self.begun = False
+        self.come: Future[None] = Future()
+        """Done when nothing is under way any more."""
+        self.tasks: set[asyncio.Task[None]] = set()
         self._generator: AsyncGenerator[None, None] | None = None
 
     @classmethod
@@ -142,6 +163,11 @@ class _End:
         try:
             yield
         finally:
+            self.begun = True
+            for task in self.tasks:
+                task.cancel()
+            if self.tasks:
+                await asyncio.wait(self.tasks, timeout=_A_MOMENT)
             self.come.set_result(None)
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from beryl_groups.channels import mqtt_connection, redis_connection, standard_output
-from beryl_groups.channels.encryption import ENCRYPTED, certificates
+from beryl_groups.channels.encryption import ENCRYPTED, encryption
 from beryl_groups.channels.errors import SendFailed
 from beryl_groups.channels.text import some
 from beryl_groups.channels.time_limit import seconds_of
@@ -32,13 +32,14 @@ _ENCODED = "a '/', '?', '#' or '@' in a user name or password is written as %2F,
 
 
 @contextmanager
-def connect(
+def connect(  # noqa: PLR0913 - one for each option of its own
     url: str,
     *,
     timeout: float = 10.0,
     cafile: str | PathLike[str] | None = None,
     cert: str | PathLike[str] | None = None,
     key: str | PathLike[str] | None = None,
+    server_name: str | None = None,
 ) -> Iterator[Callable[[str, str, Any], None]]:
     r"""Connect to a broker for the length of a block, and give a callback that sends to it.
 
@@ -52,10 +53,11 @@ def connect(
     ``user@`` (in ``redis:`` also ``@`` alone), it is taken from the environment variable
     ``BERYL_GROUPS_PASSWORD``, where that is set.
 
-    An encrypted peer has to show a certificate that is valid, for the host of the URL, and signed
-    by an authority that the system trusts, or one of those in ``cafile``. ``cert`` and ``key`` are
-    the certificate that is shown to it, and its key, which may also stand in the file of ``cert``.
-    All are files in PEM format. ``ValueError`` says which of them cannot be used.
+    An encrypted peer has to show a certificate that is valid, for the host of the URL or, where it
+    is reached by another name or an address, for ``server_name``, and signed by an authority that
+    the system trusts, or one of those in ``cafile``. ``cert`` and ``key`` are the certificate that
+    is shown to it, and its key, which may also stand in the file of ``cert``. All three are files
+    in PEM format. ``ValueError`` says which option cannot be used.
 
     A block that was left without an error has sent everything: the end of it waits until the
     broker has what was sent. `SendFailed` is raised where the broker cannot be reached or does
@@ -86,10 +88,10 @@ def connect(
             f"redis+unix:///path or stdout: is expected, not {parts.scheme!r}."
         )
     _refuse_bad_port(parts)
-    files = certificates(cafile, cert, key)
+    options = encryption(cafile, cert, key, server_name)
     if parts.scheme not in ENCRYPTED:
-        files.refuse_for(parts.scheme)
-    with connected(parts, seconds, files) as send:
+        options.refuse_for(parts.scheme)
+    with connected(parts, seconds, options) as send:
         counted = _Counted(send)
         yield counted
     counted.refuse_if_failed()

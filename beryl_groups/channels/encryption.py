@@ -8,11 +8,13 @@ from __future__ import annotations
 import os
 import re
 import ssl
-from typing import TYPE_CHECKING, NamedTuple, NoReturn
+from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
 from beryl_groups.lines import reason_of
+from beryl_groups.names import shown
 
 if TYPE_CHECKING:
+    import socket
     from os import PathLike
 
 ENCRYPTED = {"mqtts", "rediss"}
@@ -20,7 +22,8 @@ _OTHER = {"mqtt": "mqtts", "redis": "rediss", "mqtts": "mqtt", "rediss": "redis"
 _REASONS = {
     "certificate has expired": "its certificate has expired",
     "certificate is not yet valid": "its certificate is not valid yet; is the clock here right?",
-    "mismatch, certificate is not valid for": "its certificate is for another name than {host!r}",
+    "mismatch, certificate is not valid for": "its certificate is for another name than {host!r}; "
+    "the one that it has to bear can be given as server_name",
     "CERTIFICATE_VERIFY_FAILED": "its certificate is not signed by an authority that is trusted "
     "here ({detail}); a private one is given as cafile",
     "CERTIFICATE_REQUIRED": "it asks for a certificate of the client: give cert and key",
@@ -57,25 +60,28 @@ class _Socket(ssl.SSLSocket):
             raise
 
 
-class Certificates(NamedTuple):
-    """The files of an encrypted connection; without ``cafile`` the system's authorities alone."""
+class Encryption(NamedTuple):
+    """What was given for an encrypted connection; without ``cafile`` the system's authorities."""
 
-    cafile: str | None
-    cert: str | None
-    key: str | None
+    cafile: str | None = None
+    cert: str | None = None
+    key: str | None = None
+    server_name: str | None = None
 
     def refuse_for(self, scheme: str) -> None:
         """Raise where the URL is of a kind that is not encrypted."""
-        for option, file in self._asdict().items():
-            if file is not None:
+        for option, given in self._asdict().items():
+            if given is not None:
                 raise WrongOption(
                     option, f"{option} goes with mqtts:// and rediss:// alone, not with {scheme}:."
                 )
 
     def context(self) -> ssl.SSLContext:
-        """Return what verifies the peer, or raise for the first file that is of no use."""
+        """Return what verifies the peer, or raise for the first option that is of no use."""
         context = ssl.create_default_context()
         context.sslsocket_class = _Socket
+        if self.server_name is not None:
+            _ask_for(self.server_name, context)
         if self.cafile is not None:
             try:
                 context.load_verify_locations(self.cafile)
@@ -103,6 +109,21 @@ class Certificates(NamedTuple):
                     raise WrongOption("key", f"key: {sentence}.") from error
                 _refuse_chain(self.cert, self.key, error)
         return context
+
+
+def _ask_for(name: str, context: ssl.SSLContext) -> None:
+    """Have a certificate of this name asked for, where the clients ask for that of their host."""
+    try:
+        context.wrap_bio(ssl.MemoryBIO(), ssl.MemoryBIO(), server_hostname=name)
+    except (ValueError, TypeError) as error:
+        sentence = f"server_name is the name of a host or an address, not {shown(name)}."
+        raise WrongOption("server_name", sentence) from error
+    wrap: Any = context.wrap_socket
+
+    def wrap_socket(connected: socket.socket, **options: Any) -> Any:
+        return wrap(connected, **(options | {"server_hostname": name}))
+
+    context.wrap_socket = wrap_socket  # type: ignore[assignment, method-assign]
 
 
 class _EncryptedKey(Exception):  # noqa: N818 - never leaves this module
@@ -145,15 +166,20 @@ def _refuse_chain(cert: str, key: str | None, error: OSError) -> NoReturn:
     _refuse("key", key, "key", error)
 
 
-def certificates(
+def encryption(
     cafile: str | PathLike[str] | None,
     cert: str | PathLike[str] | None,
     key: str | PathLike[str] | None,
-) -> Certificates:
+    server_name: str | None,
+) -> Encryption:
     """Take the names of files of any kind."""
-    return Certificates(
-        *(None if file is None else os.fspath(file) for file in (cafile, cert, key))
-    )
+    if not isinstance(server_name, str | None):
+        raise TypeError(f"server_name is a str, not {shown(server_name)}.")
+    return Encryption(_path(cafile), _path(cert), _path(key), server_name)
+
+
+def _path(file: str | PathLike[str] | None) -> str | None:
+    return None if file is None else os.fspath(file)
 
 
 def other_way(scheme: str) -> str:

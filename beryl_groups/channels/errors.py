@@ -15,6 +15,10 @@ def ended() -> SendFailed:
     return SendFailed("The block of connect() has ended.")
 
 
+def _were(number: int) -> str:
+    return "message was" if number == 1 else "messages were"
+
+
 class Undelivered:
     """The topics whose message a broker has not taken, for each reason."""
 
@@ -32,7 +36,7 @@ class Undelivered:
         """Raise a sentence for each reason."""
         if self._topics:
             sentences = (
-                f"{len(topics)} messages were not {by} (to {some(topics)}): {reason}."
+                f"{len(topics)} {_were(len(topics))} not {by} (to {some(topics)}): {reason}."
                 for reason, topics in self._topics.items()
             )
             raise SendFailed(" ".join(sentences)) from self._cause

@@ -13,6 +13,7 @@ from beryl_groups.channels.mqtt_answers import PASSING, UNKNOWN_ANSWER, words_of
 from beryl_groups.channels.mqtt_client import mqtt as mqtt_callback
 from beryl_groups.channels.mqtt_unconfirmed import MOST, Unconfirmed
 from beryl_groups.channels.password import user_and_password
+from beryl_groups.channels.text import place
 from beryl_groups.channels.time_limit import A_MOMENT
 from beryl_groups.lines import in_one_line, reason_of
 
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from paho.mqtt.properties import Properties
     from paho.mqtt.reasoncodes import ReasonCode
 
-    from beryl_groups.channels.encryption import Certificates
+    from beryl_groups.channels.encryption import Encryption
 
 _PORTS = {"mqtt": 1883, "mqtts": 8883}
 _LOG_ERROR = 0x08
@@ -32,12 +33,12 @@ _LOG_ERROR = 0x08
 
 @contextmanager
 def connected(
-    url: SplitResult, timeout: float, files: Certificates
+    url: SplitResult, timeout: float, options: Encryption
 ) -> Iterator[Callable[[str, str, Any], None]]:
     """Give a callback that sends with QoS 1, and wait at the end until all is confirmed."""
     if url.path.strip("/") or url.query or url.fragment:
         raise ValueError(f"An MQTT URL is {url.scheme}://host:port, with nothing after it.")
-    context = files.context() if url.scheme == "mqtts" else None
+    context = options.context() if url.scheme == "mqtts" else None
     try:
         from paho.mqtt.client import Client  # noqa: PLC0415 - it comes with the extra
         from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion  # noqa: PLC0415
@@ -59,7 +60,8 @@ def connected(
 
     # Only the newer has words for refusals. A broker of the older one alone says so, or hangs up.
     newest, older = MQTTProtocolVersion.MQTTv5, MQTTProtocolVersion.MQTTv311
-    session = _Session(url, timeout, [partial(client, newest), partial(client, older)])
+    clients: list[Callable[[], Client]] = [partial(client, newest), partial(client, older)]
+    session = _Session(url, timeout, clients, options.server_name)
     try:
         session.open()
         yield session.send
@@ -76,14 +78,19 @@ class _Session(Unconfirmed):
     """
 
     def __init__(
-        self, url: SplitResult, timeout: float, clients: list[Callable[[], Client]]
+        self,
+        url: SplitResult,
+        timeout: float,
+        clients: list[Callable[[], Client]],
+        server_name: str | None,
     ) -> None:
         self._scheme = url.scheme
         self._host = url.hostname or "localhost"
+        self._server_name = server_name or self._host
         self._port = url.port or _PORTS[url.scheme]
         self._clients = clients
         self._timeout = timeout
-        self._peer = f"{self._host}:{self._port}"
+        self._peer = place(self._host, self._port)
         super().__init__(f"the MQTT broker at {self._peer}", timeout)
         self._publish = mqtt_callback(self, qos=1)
         self._awaited = f"connection to {self._where}"
@@ -262,7 +269,7 @@ class _Session(Unconfirmed):
         reason = reason_of(said) if isinstance(said, BaseException) else in_one_line(said)
         if self._scheme not in ENCRYPTED:
             return reason
-        reason = reason_of_tls(reason, self._host) or reason
+        reason = reason_of_tls(reason, self._server_name) or reason
         return reason + other_way(self._scheme) * ("reset" in reason or "speak TLS" in reason)
 
     def _refuse(self, sentence: str, cause: Exception | None = None) -> None:

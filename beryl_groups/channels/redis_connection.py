@@ -11,17 +11,20 @@ from urllib.parse import unquote
 from beryl_groups.channels.encryption import ENCRYPTED, other_way, reason_of_tls
 from beryl_groups.channels.errors import SendFailed, Undelivered, ended
 from beryl_groups.channels.password import user_and_password
-from beryl_groups.channels.text import event_and_payload
+from beryl_groups.channels.text import event_and_payload, place
 from beryl_groups.channels.time_limit import A_MOMENT, LimitedCondition
 from beryl_groups.lines import reason_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from socket import socket
+    from ssl import SSLContext
     from urllib.parse import SplitResult
 
     from redis import Redis
+    from redis.connection import SSLConnection
 
-    from beryl_groups.channels.encryption import Certificates
+    from beryl_groups.channels.encryption import Encryption
 
 _PORT = 6379
 
@@ -38,20 +41,12 @@ _MOST_AT_ONCE = 100
 
 @contextmanager
 def connected(
-    url: SplitResult, timeout: float, files: Certificates
+    url: SplitResult, timeout: float, options: Encryption
 ) -> Iterator[Callable[[str, str, Any], None]]:
     """Give a callback that sends in the background, and wait at the end until Redis has all."""
     address = _address(url)
     user, password = user_and_password(url)
-    if url.scheme == "rediss":
-        files.context()  # says what is wrong with them, in our words
-        address |= {
-            "ssl": True,
-            "ssl_check_hostname": True,
-            "ssl_ca_certs": files.cafile,
-            "ssl_certfile": files.cert,
-            "ssl_keyfile": files.key or files.cert,
-        }
+    context = options.context() if url.scheme == "rediss" else None
     try:
         import redis  # noqa: PLC0415 - it comes with the extra
         from redis.backoff import NoBackoff  # noqa: PLC0415
@@ -63,6 +58,8 @@ def connected(
     # Without tries of its own: they would last for several times the timeout.
     client = redis.Redis(
         **address,
+        ssl=context is not None,
+        ssl_check_hostname=context is not None,  # should redis-py not ask ours
         protocol=2,  # the newer begins with a word that older servers lack, or hide a reason behind
         username=user or None,
         password=password or None,
@@ -70,13 +67,31 @@ def connected(
         socket_connect_timeout=timeout,
         retry=Retry(NoBackoff(), 0),
     )
-    session = _Session(client, url, timeout)
+    if context is not None:
+        client.connection_pool.connection_class = _encrypted_by(context)
+    session = _Session(client, url, timeout, options.server_name)
     try:
         session.open()
         yield session.send
         session.wait_until_sent()
     finally:
         session.close()
+
+
+def _encrypted_by(context: SSLContext) -> type[SSLConnection]:
+    """Return connections with a context of ours, for which redis-py has no option."""
+    from redis.connection import SSLConnection  # noqa: PLC0415 - it comes with the extra
+
+    class Encrypted(SSLConnection):
+        def _connect(self) -> socket:
+            plain: socket = super(SSLConnection, self)._connect()  # type: ignore[no-untyped-call]
+            try:
+                return context.wrap_socket(plain, server_hostname=self.host)
+            except BaseException:
+                plain.close()
+                raise
+
+    return Encrypted
 
 
 def _address(url: SplitResult) -> dict[str, Any]:
@@ -108,14 +123,17 @@ class _Session:
     waits: the client's own timeout counts from each byte that comes.
     """
 
-    def __init__(self, client: Redis, url: SplitResult, timeout: float) -> None:
+    def __init__(
+        self, client: Redis, url: SplitResult, timeout: float, server_name: str | None
+    ) -> None:
         self._client = client
         self._pipeline = client.pipeline(transaction=False)
         read = self._renewing(self._pipeline.parse_response)
         self._pipeline.parse_response = read  # type: ignore[method-assign]
-        self._scheme, self._host = url.scheme, _host(url)
-        place = f"{self._host}:{url.port or _PORT}" if url.scheme != "redis+unix" else url.path
-        self._where = f"Redis at {place}"
+        self._scheme, host = url.scheme, _host(url)
+        self._server_name = server_name or host
+        address = url.path if url.scheme == "redis+unix" else place(host, url.port or _PORT)
+        self._where = f"Redis at {address}"
         self._unanswered = f"it does not answer within {timeout:g} s"
         self._timeout = timeout
         self._changed = LimitedCondition(timeout)
@@ -238,5 +256,5 @@ class _Session:
             return self._unanswered + hint * (self._scheme in ENCRYPTED)
         reason = reason_of(error)
         if self._scheme in ENCRYPTED:
-            reason = reason_of_tls(reason, self._host) or reason
+            reason = reason_of_tls(reason, self._server_name) or reason
         return reason + hint * bool(_MAYBE_OTHER_WAY.search(reason))

@@ -13,14 +13,14 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from urllib.parse import SplitResult
 
-    from beryl_groups.channels.encryption import Certificates
+    from beryl_groups.channels.encryption import Encryption
 
 
 @contextmanager
 def connected(
     url: SplitResult,
     _timeout: float,
-    _files: Certificates,
+    _options: Encryption,
 ) -> Iterator[Callable[[str, str, Any], None]]:
     """Give a callback that prints, and raise at the end where the reader has gone away."""
     if url.netloc or url.path or url.query or url.fragment:

@@ -40,6 +40,15 @@ def unchanged(topic: str, event: str) -> str:  # noqa: ARG001 - as the caller's 
     return topic
 
 
+def place(host: str, port: int) -> str:
+    """Return a host and its port as a URL has them.
+
+    >>> place("localhost", 1883), place("::1", 1883)
+    ('localhost:1883', '[::1]:1883')
+    """
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
 def some(topics: Iterable[str]) -> str:
     """Return the first topics, each once, and how many others there are.
 

@@ -164,6 +164,12 @@ key = click.option(
     shell_complete=_file_names,
     help="The key of --cert, where it is in a PEM file of its own; without a password.",
 )
+server_name = click.option(
+    "--server-name",
+    type=TEXT,
+    metavar="NAME",
+    help="The name that the broker's certificate has to bear, where it is not the URL's host.",
+)
 as_json = click.option("--json", "as_json", is_flag=True, help="Write JSON.")
 backup_first = click.option(
     "--backup",

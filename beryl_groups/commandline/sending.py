@@ -52,6 +52,7 @@ _SECONDS = 10.0
 @parameters.cafile
 @parameters.cert
 @parameters.key
+@parameters.server_name
 @parameters.as_json
 @click.pass_context
 def broadcast(  # noqa: PLR0913 - one for each argument and option
@@ -67,6 +68,7 @@ def broadcast(  # noqa: PLR0913 - one for each argument and option
     cafile: str | None,
     cert: str | None,
     key: str | None,
+    server_name: str | None,
     as_json: bool,
 ) -> None:
     """Send an event to each topic of a group.
@@ -77,9 +79,9 @@ def broadcast(  # noqa: PLR0913 - one for each argument and option
 
     "-" as the payload, or as the topic to exclude, stands for standard input.
     """
-    for option in ("timeout", "cafile", "cert", "key"):
+    for option in ("timeout", "cafile", "cert", "key", "server_name"):
         if url is None and context.get_parameter_source(option) is ParameterSource.COMMANDLINE:
-            raise click.UsageError(f"--{option} goes with --to.")
+            raise click.UsageError(f"{_as_typed(option)} goes with --to.")
     if url is not None and as_json:
         raise click.UsageError("--json shows what --to would send: give one of them.")
     if payload == STANDARD_INPUT and STANDARD_INPUT in exclude:
@@ -99,11 +101,11 @@ def broadcast(  # noqa: PLR0913 - one for each argument and option
             value,
             exclude=left_out,
         )
-    files = {"cafile": cafile, "cert": cert, "key": key}
-    if url is None or (url == _STANDARD_OUTPUT and not any(files.values())):
+    encryption = {"cafile": cafile, "cert": cert, "key": key, "server_name": server_name}
+    if url is None or (url == _STANDARD_OUTPUT and {*encryption.values()} == {None}):
         _show(topics, event, value, as_json=as_json)
     else:
-        _send(url, topics, event, value, timeout=timeout, **files)
+        _send(url, topics, event, value, timeout=timeout, **encryption)
 
 
 def _refuse_if_no_time(timeout: float) -> None:
@@ -165,5 +167,9 @@ def _send(url: str, topics: list[str], event: str, payload: Any, **options: Any)
                 with suppress(Exception):
                     send(topic, event, payload)
     except ValueError as error:
-        option = getattr(error, "option", "to")
-        raise click.BadParameter(in_one_line(error), param_hint=f"'--{option}'") from error
+        option = _as_typed(getattr(error, "option", "to"))
+        raise click.BadParameter(in_one_line(error), param_hint=f"'{option}'") from error
+
+
+def _as_typed(option: str) -> str:
+    return "--" + option.replace("_", "-")

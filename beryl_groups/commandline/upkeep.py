@@ -48,7 +48,7 @@ def restore(database: str, backup: str) -> None:
     is, and may be one of an older version.
     """
     if is_missing(database):
-        refuse_unsound(backup)
+        refuse_unsound(database, backup)
     with writing(database, make=True) as groups:
         groups.restore(backup)
 

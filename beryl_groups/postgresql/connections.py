@@ -139,7 +139,7 @@ class Connection:
         transformer.set_pgresult(result)
         return transformer.load_rows(0, result.ntuples, tuple)
 
-    def stream(self, statement: Executable, *values: object) -> Iterator[tuple[Any, ...]]:
+    def stream(self, statement: Executable | str, *values: object) -> Iterator[tuple[Any, ...]]:
         """Give the rows, as of one moment, of which few are held at a time."""
         with self.moment():
             self.run((_DECLARE + SQL[statement].decode(), values))

@@ -190,6 +190,7 @@ class Database:
             self.closed = reason
         self.pool.close()
         for looks in self._looks:
+            looks.interrupt()
             looks.wake()
 
     def abandon(self, reason: str) -> list[object]:

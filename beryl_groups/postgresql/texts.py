@@ -52,14 +52,19 @@ SQL = _Texts()
 def parameter(value: object) -> bytes | None:
     """Return a value as the server reads it."""
     if isinstance(value, str):
-        if "\0" in value:
-            # Only the bound of a page or a range holds a NUL, which the server cannot take. No
-            # name does, so what comes after one comes after this, and what comes before before.
-            value = value.partition("\0")[0] + "\1"
-        return value.encode()
+        return bound(value).encode()
     if isinstance(value, (list, tuple)):
         return array(value)
     return None if value is None else str(value).encode()
+
+
+def bound(text: str) -> str:
+    """Return a text that is below the same names, for one that the server cannot take.
+
+    Only the bound of a page or a range holds a NUL. No name does, so what comes after one comes
+    after this, and what comes before before.
+    """
+    return text.partition("\0")[0] + "\1" if "\0" in text else text
 
 
 def array(texts: list[str] | tuple[str, ...]) -> bytes:

@@ -42,9 +42,10 @@ class QueuedCall(Call[T]):
 class TransactionCall(QueuedCall[None]):
     """A transaction, whose work is done in its user's block."""
 
-    def __init__(self, wait: float, thread: int | None) -> None:
+    def __init__(self, wait: float, thread: int | None, *, synced: bool = False) -> None:
         super().__init__(wait, None)
         self.thread = thread or self.thread
+        self.synced = synced
         self.touched: list[Touched] = []
 
     def touches(self) -> Iterable[Touched]:

@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from beryl_groups.sqlite.location import Location
 
-_FILES_OF_A_CONNECTION = 3
+_FILES_OF_A_CALL = 12
+"""More than any call opens at a time: with fewer left, one may have had none left."""
 
 _BYTES_TO_TRY = 256 * 1024
 
@@ -39,20 +40,27 @@ def of_no_file() -> str | None:
     """Say why a file could not be opened, where the reason is none of the file's."""
     try:
         with ExitStack() as stack:
-            for _ in range(_FILES_OF_A_CONNECTION):
+            for _ in range(_FILES_OF_A_CALL):
                 stack.callback(os.close, os.open(os.devnull, os.O_RDONLY))
     except OSError as error:
         if error.errno == errno.EMFILE:
-            return f"this process has as many files open as it may, {_limit('RLIMIT_NOFILE'):,}"
+            said = "this process has as many files open as it may"
+            if sys.platform != "win32":
+                # Not by the module of limits, for which there may be no file left either.
+                said += f", {os.sysconf('SC_OPEN_MAX'):,}"
+            return said
         if error.errno == errno.ENFILE:
             return "the system has as many files open as it may"
     return None
 
 
-def of_no_write(location: Location) -> str | None:
-    """Say why nothing could be written, by an attempt to write beside the database."""
-    limit = _limit("RLIMIT_FSIZE")
-    if limit is not None and _is_reached(limit, location):
+def of_no_write(location: Location, growing_to: int = 0) -> str | None:
+    """Say why nothing could be written, by an attempt to write beside the database.
+
+    A file that would have had more bytes than the process may write is told as well.
+    """
+    limit = _most_bytes()
+    if limit is not None and (growing_to > limit or _is_reached(limit, location)):
         return f"a file of this process may have no more than {limit:,} bytes"
     attempt = location.wal.with_name(f".beryl-{os.urandom(4).hex()}")
     try:
@@ -69,14 +77,15 @@ def of_no_write(location: Location) -> str | None:
     return None
 
 
-def _limit(name: str) -> int | None:
-    """Return a limit of this process, None where there is none."""
+def _most_bytes() -> int | None:
+    """Return how large a file of this process may be, None where there is no limit."""
     if sys.platform != "win32":
-        import resource  # noqa: PLC0415 - Windows has no such thing
+        with suppress(ImportError, OSError):  # the module may have to be read from a file first
+            import resource  # noqa: PLC0415 - Windows has no such thing
 
-        limit, _ = resource.getrlimit(getattr(resource, name))
-        if limit != resource.RLIM_INFINITY:
-            return limit
+            limit, _ = resource.getrlimit(resource.RLIMIT_FSIZE)
+            if limit != resource.RLIM_INFINITY:
+                return limit
     return None
 
 

@@ -68,14 +68,14 @@ class Writer:
         return call.result if call.error is None else call.outcome()  # type: ignore[no-any-return]
 
     @contextmanager
-    def transaction(self, call: QueuedCall[None]) -> Iterator[Connection]:
+    def transaction(self, call: TransactionCall) -> Iterator[Connection]:
         """Give the connection in a transaction that holds nobody else's call."""
         try:
             try:
                 self._lead_alone(call)
                 try:
                     with self._translating():
-                        connection = self._connection.begin(call.deadline)
+                        connection = self._connection.begin(call.deadline, synced=call.synced)
                     yield connection
                     with self._translating():
                         self._commit(connection, [call])

@@ -13,7 +13,16 @@ from beryl_groups.lines import in_one_line
 from beryl_groups.names import check_name
 from beryl_groups.sqlite import connections
 from beryl_groups.sqlite import errors as sqlite_errors
-from beryl_groups.sqlite.files import absolute, create_for_owner, opened, sync_folder
+from beryl_groups.sqlite.drafts import NoDraft, draft_beside
+from beryl_groups.sqlite.files import (
+    absolute,
+    create_for_owner,
+    in_lower_case,
+    named,
+    opened,
+    sync_folder,
+)
+from beryl_groups.sqlite.location import Location
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -22,6 +31,8 @@ if TYPE_CHECKING:
     from beryl_groups.sqlite.store import Store
 
 _PAGES_OF_A_STEP = 1000
+
+_SIZE = "SELECT page_count * page_size FROM pragma_page_count, pragma_page_size"
 
 _ORPHANS = """
     SELECT group_id, count(*), CAST(min(topic) AS BLOB) FROM group_topics
@@ -32,6 +43,10 @@ _NAMES = """
     SELECT 'group', CAST(name AS BLOB) FROM groups
     UNION ALL SELECT 'topic', CAST(topic AS BLOB) FROM group_topics
 """
+
+
+class NotCopied(Exception):  # noqa: N818 - what it says is a part of a sentence
+    """A file could not be copied; the text says why, and the cause is the driver's error."""
 
 
 def problems(connection: Connection, on_the_way: Callable[[], None] | None = None) -> list[str]:
@@ -105,29 +120,25 @@ def backup(
 
 def write_backup(path: str | os.PathLike[str], write: Callable[[Path, Path], None]) -> None:
     """Call ``write(draft, target)``; the file has its name only when it is whole and on disk."""
-    target = Path(path)
+    name = os.fspath(path)
+    target = Path(name)
     try:
-        target = Path(absolute(os.fspath(path)))
-        draft = target.with_name(f".beryl-{os.urandom(4).hex()}")
+        name = absolute(named(name))
+        target = Path(name)
         if os.path.lexists(target):
             raise FileExistsError
-        try:
-            create_for_owner(draft)
+        if name.endswith(os.sep):
+            raise NoDraft("a name with a slash at its end is that of a folder")
+        with draft_beside(target) as draft:
             write(draft, target)
             _sync(draft)
             _publish(draft, target)
-        except BaseException:
-            try:
-                draft.unlink(missing_ok=True)
-            finally:  # an interrupt may have cut that short
-                draft.unlink(missing_ok=True)
-            raise
+    except NoDraft as error:
+        raise _failed(target, str(error)) from error
     except FileExistsError as error:
         raise _failed(target, "there is something of that name already") from error
     except (OSError, ValueError) as error:
-        raise _failed(target, getattr(error, "strerror", None) or str(error)) from error
-    except sqlite.Errors as error:
-        raise _failed(target, sqlite_errors.reason(error)) from error
+        raise _failed(target, in_lower_case(error)) from error
 
 
 def copy_to(
@@ -139,8 +150,8 @@ def copy_to(
     """Copy to an empty file, or raise that the backup was not made."""
     try:
         copy_pages(connection, draft, progress)
-    except sqlite.Errors as error:
-        raise _failed(target, sqlite_errors.reason(error)) from error
+    except NotCopied as error:
+        raise _failed(target, str(error)) from error.__cause__
 
 
 def copy_pages(
@@ -149,19 +160,25 @@ def copy_pages(
     """Copy to an empty file; ``progress(status, pages left, pages in all)`` is called on the way.
 
     With it the copy is made in steps. The transaction around them has them all copy the same
-    moment: without it, each write of somebody else would begin the copy anew.
+    moment: without it, each write of somebody else would begin the copy anew. Raises `NotCopied`.
     """
-    with closing(sqlite.driver.connect(draft, isolation_level=None)) as copy:
-        # The draft has no name yet that anyone would open: one sync at the end is enough.
-        copy.execute("PRAGMA synchronous = OFF")
-        copy.execute("PRAGMA journal_mode = OFF")
-        connection.execute("BEGIN")
-        try:
-            connection.execute("SELECT count(*) FROM sqlite_schema").fetchall()
-            pages = _PAGES_OF_A_STEP if progress is not None else -1
-            connection.backup(copy, pages=pages, progress=progress)
-        finally:
-            connection.execute("ROLLBACK")
+    size = 0
+    try:
+        with closing(sqlite.driver.connect(draft, isolation_level=None)) as copy:
+            # The draft has no name yet that anyone would open: one sync at the end is enough.
+            copy.execute("PRAGMA synchronous = OFF")
+            copy.execute("PRAGMA journal_mode = OFF")
+            connection.execute("BEGIN")
+            try:
+                connection.execute("SELECT count(*) FROM sqlite_schema").fetchall()
+                ((size,),) = connection.execute(_SIZE).fetchall()
+                pages = _PAGES_OF_A_STEP if progress is not None else -1
+                connection.backup(copy, pages=pages, progress=progress)
+            finally:
+                connection.execute("ROLLBACK")
+    except sqlite.Errors as error:
+        made = Location(str(draft), str(draft))
+        raise NotCopied(sqlite_errors.reason(error, made, growing_to=size)) from error
 
 
 def _publish(draft: Path, target: Path) -> None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from beryl_groups.errors import Busy, StorageFailed
+from beryl_groups.errors import Busy, StartFailed, StorageFailed
 from beryl_groups.lines import in_one_line
 from beryl_groups.sqlite import causes, driver, sidecars
 from beryl_groups.sqlite.connections import lacks_sidecars, primary_code
@@ -46,6 +48,9 @@ _DETAILS = {
 
 _MAY_BE_A_WRITE = {driver.SQLITE_FULL, driver.SQLITE_IOERR, driver.SQLITE_CANTOPEN}
 
+# Where a file beside one that may be written cannot be opened, SQLite goes on as if to read.
+_MAY_BE_NO_FILE = {driver.SQLITE_CANTOPEN, driver.SQLITE_READONLY}
+
 _CONTENDED = {driver.SQLITE_BUSY, driver.SQLITE_LOCKED}
 
 
@@ -56,10 +61,11 @@ def is_damage(error: Exception) -> bool:
     return primary_code(error) in {driver.SQLITE_CORRUPT, driver.SQLITE_NOTADB, driver.SQLITE_ERROR}
 
 
-def reason(error: BaseException, location: Location | None = None) -> str:
+def reason(error: BaseException, location: Location | None = None, *, growing_to: int = 0) -> str:
     """Say what an error of SQLite means for a user, and what SQLite called it.
 
-    With the location of a database the system is asked for what SQLite keeps to itself.
+    With the location of a database the system is asked for what SQLite keeps to itself; a file
+    that was being made would have had so many bytes.
     """
     if isinstance(error, UnicodeDecodeError):
         return "the file is damaged (its schema holds text that is no UTF-8)"
@@ -67,10 +73,10 @@ def reason(error: BaseException, location: Location | None = None) -> str:
         return "memory ran out"
     code = primary_code(error)
     cause = None
-    if code == driver.SQLITE_CANTOPEN:
+    if code in _MAY_BE_NO_FILE:
         cause = causes.of_no_file()
     if location is not None and code in _MAY_BE_A_WRITE:
-        cause = cause or causes.of_no_write(location)
+        cause = cause or causes.of_no_write(location, growing_to)
     detail = _DETAILS.get(getattr(error, "sqlite_errorname", "").removeprefix("SQLITE_IOERR"))
     meaning = cause or detail or _MEANINGS.get(code or 0)
     said = in_one_line(error)  # it may hold names that were put into a damaged file
@@ -93,12 +99,31 @@ def reason_to_refuse(error: Exception, location: Location, busy_timeout: float) 
     return _refusal(error, location) or reason(error, location)
 
 
+def start_failed(error: Exception, location: Location, busy_timeout: float) -> StartFailed:
+    """Turn an error of the driver on opening a database into ours; the caller chains it."""
+    said = reason_to_refuse(error, location, busy_timeout) + _remedy(error, location)
+    return StartFailed(location.shown, said)
+
+
 def translate(error: Exception, location: Location, busy_timeout: float) -> StorageFailed:
     """Turn an error of the driver into one of ours; the caller chains it."""
     if primary_code(error) in _CONTENDED:
         return busy(location.shown, busy_timeout)
-    said = _refusal(error, location) or reason(error, location)
+    said = _refusal(error, location) or reason(error, location) + _remedy(error, location)
     return StorageFailed(f"The database {location.shown!r} failed: {said}.")
+
+
+def _remedy(error: Exception, location: Location) -> str:
+    """Say how to go on with a damaged file, as one is that was copied over beside its old WAL."""
+    damaged = isinstance(error, UnicodeDecodeError) or primary_code(error) == driver.SQLITE_CORRUPT
+    if location.in_memory or not damaged:
+        return ""
+    file = Path(os.path.realpath(location.path))
+    there = [repr(each.name) for each in (file, *location.sidecars()) if each.exists()]
+    return (
+        f": close every handle on it, move {', '.join(there)} away, and restore a backup into a "
+        "new file"
+    )
 
 
 def _refusal(error: Exception, location: Location) -> str | None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import tempfile
 from contextlib import closing, contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from sqlalchemy.exc import DBAPIError
@@ -17,6 +16,7 @@ from beryl_groups.sqlite.location import Location
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
+    from pathlib import Path
 
     from beryl_groups.sqlite.connections import Connection
 
@@ -105,9 +105,9 @@ def sound_backup(
         reason = f"there is no folder for temporary files: {error}"
         raise StorageFailed(f"The backup {os.fspath(path)!r} was not restored: {reason}") from error
     with scratch as folder:
-        draft = Path(folder) / "copy.db"
+        beside = Location(folder, os.path.join(folder, "copy.db"))  # noqa: PTH118
         with (
-            restoring.sound_copy(path, draft, on_the_way) as connection,
+            restoring.sound_copy(path, beside, on_the_way) as connection,
             connections.watched(connection, on_the_way),
         ):
             yield Backup(connection)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import stat
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -21,6 +22,15 @@ def absolute(path: str) -> str:
     name with a slash at its end is a folder.
     """
     return path if os.path.isabs(path) else os.path.join(os.getcwd(), path)  # noqa: PTH109, PTH117, PTH118
+
+
+def named(path: str) -> str:
+    """Return a path that can be one of a file, or raise `ValueError`."""
+    if not path:
+        raise ValueError("it has no name")
+    if "\0" in path:
+        raise ValueError("a path cannot hold a NUL character")
+    return path
 
 
 def sync_folder(folder: str | os.PathLike[str]) -> None:
@@ -56,6 +66,28 @@ def opened(path: str | os.PathLike[str], flags: int) -> Iterator[int]:
             os.close(descriptor)
 
 
+def no_file(status: os.stat_result) -> str | None:
+    """Say what there is in the place of a file; None where it is one."""
+    if stat.S_ISREG(status.st_mode):
+        return None
+    kinds = {stat.S_IFDIR: "a folder", stat.S_IFIFO: "a pipe", stat.S_IFSOCK: "a socket"}
+    return f"it is {kinds.get(stat.S_IFMT(status.st_mode), 'a device')}"
+
+
+def not_made(error: Exception, path: str | os.PathLike[str]) -> str:
+    """Say why there is no file of this name, whose making has failed."""
+    folder, name = os.path.split(path)
+    is_there = os.path.isdir(folder)  # noqa: PTH112 - Path.is_dir() would raise
+    if isinstance(error, FileNotFoundError) and not is_there:
+        return f"there is no folder {folder!r}"
+    if isinstance(error, PermissionError) and is_there:
+        return f"permission to write in the folder {folder!r} is denied"
+    if not name:
+        return "a name with a slash at its end is that of a folder"
+    return in_lower_case(error)
+
+
 def in_lower_case(error: Exception) -> str:
     """Say what the system said, as a part of a sentence."""
-    return (getattr(error, "strerror", None) or str(error)).lower()
+    said: str | None = getattr(error, "strerror", None)
+    return said.lower() if said else str(error)

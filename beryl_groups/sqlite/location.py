@@ -16,7 +16,13 @@ from pathlib import Path
 from urllib.parse import quote
 
 from beryl_groups.errors import StartFailed
-from beryl_groups.sqlite.files import create_for_owner, in_lower_case, sync_folder
+from beryl_groups.sqlite.files import (
+    create_for_owner,
+    in_lower_case,
+    no_file,
+    not_made,
+    sync_folder,
+)
 
 _JOURNAL_MAGIC = bytes.fromhex("d9d505f920a163d7")
 
@@ -43,6 +49,10 @@ class Location:
     @property
     def shared_memory(self) -> Path:
         return self._sidecar("-shm")
+
+    def sidecars(self) -> tuple[Path, Path]:
+        """Return the files beside a database in WAL mode."""
+        return self.wal, self.shared_memory
 
     def has_wal_of_old(self) -> bool:
         """Tell whether there is a WAL that nobody has open: a copy, or one that a crash left."""
@@ -87,14 +97,20 @@ class Location:
         return (journal.st_ino, journal.st_size, journal.st_mtime_ns, file.st_mtime_ns)
 
     def refuse_what_leads_elsewhere(self) -> None:
-        """Raise `StartFailed` where a file beside the database would have another one changed."""
+        """Raise `StartFailed` where a file beside the database would have another one changed.
+
+        What is no file at all is refused as well: to open a pipe could take for ever.
+        """
         base = os.path.realpath(self.path)
         for ending in ("-wal", "-shm", "-journal"):
-            if os.path.islink(base + ending):  # noqa: PTH114 - start has no time for three Paths
-                name = os.path.basename(base) + ending  # noqa: PTH119
-                raise StartFailed(
-                    self.shown, f"{name!r} beside it is a link, and no file of its own"
-                )
+            try:
+                mode = os.lstat(base + ending).st_mode
+            except OSError:
+                continue
+            if not stat.S_ISREG(mode):
+                name = os.path.basename(base) + ending  # noqa: PTH119 - start has no time for Paths
+                kind = "a link, and no file of its own" if stat.S_ISLNK(mode) else "no file"
+                raise StartFailed(self.shown, f"{name!r} beside it is {kind}")
         if self.has_journal() and self._journal_names_another():
             raise StartFailed(
                 self.shown,
@@ -126,7 +142,7 @@ class Location:
 
         They may be from when it was read-only, or from when others might read it.
         """
-        for sidecar in (self.wal, self.shared_memory):
+        for sidecar in self.sidecars():
             with suppress(OSError):  # not the owner, or there is none
                 found = sidecar.lstat().st_mode
                 wanted = Path(self.path).stat().st_mode
@@ -148,26 +164,23 @@ class Location:
         except FileExistsError:
             self._refuse_what_is_no_file()
             return
-        except FileNotFoundError as error:
-            folder = str(Path(self.path).parent)
-            raise StartFailed(self.shown, f"there is no folder {folder!r}") from error
         except (OSError, ValueError) as error:
             if os.path.exists(self.path):  # noqa: PTH110 - Path.exists() would raise
+                self._refuse_what_is_no_file()
                 return
-            raise StartFailed(
-                self.shown, f"it cannot be created: {in_lower_case(error)}"
-            ) from error
+            cannot = "" if isinstance(error, FileNotFoundError) else "it cannot be created: "
+            raise StartFailed(self.shown, cannot + not_made(error, self.path)) from error
 
     def _refuse_what_is_no_file(self) -> None:
         path = Path(self.path)
         try:
-            size = path.stat().st_size
+            status = path.stat()
         except OSError as error:
             reason = f"it is a link that leads nowhere ({in_lower_case(error)})"
             raise StartFailed(self.shown, reason) from error
-        if path.is_dir():
-            raise StartFailed(self.shown, "it is a folder")
-        if size == 1 and self.may_be_read() and path.read_bytes() != b"S":
+        if (reason_of_kind := no_file(status)) is not None:
+            raise StartFailed(self.shown, reason_of_kind)
+        if status.st_size == 1 and self.may_be_read() and path.read_bytes() != b"S":
             # SQLite takes a file of one byte for an empty one: on some systems it writes an "S"
             # to a new file itself (see unixFileSize in its source). Any other byte is a user's.
             raise StartFailed(self.shown, "it is no SQLite database")

@@ -10,10 +10,14 @@ Invariants:
   transaction. A commit between the two is seen, and its version only seems to be new. The other
   way round its version would be taken for that of what was read before it.
 - What was seen changes in the transaction that compared it: a look that fails has seen nothing.
+- Every look compares all that is watched. What the handle knows of its own commits would not do:
+  nothing tells whether a snapshot holds a later commit of somebody else as well, of which a look
+  at some groups would show a part.
 """
 
 from __future__ import annotations
 
+import math
 import os
 import threading
 from contextlib import contextmanager, suppress
@@ -22,6 +26,7 @@ from typing import TYPE_CHECKING, Protocol
 from beryl_groups import sqlite
 from beryl_groups.bell import Bell
 from beryl_groups.changes import Difference
+from beryl_groups.errors import StorageFailed
 from beryl_groups.locks import held
 from beryl_groups.sqlite import connections, seen
 
@@ -46,10 +51,27 @@ if TYPE_CHECKING:
 
 
 _NOTHING = Difference({}, {})
+_VERSION = "PRAGMA main.data_version"
+
+_TOO_MUCH = (
+    "The database {!r} cannot be watched as a whole: what was seen of it takes more than the 1 GiB "
+    "that SQLite keeps of it in memory. Watch fewer groups."
+)
+
+_SHORTEST_WAIT = 0.001
+"""Seconds between two questions for the version, of which one keeps a processor busy for few."""
+
+_PATIENCE = 5.0
+"""Seconds to wait for the end of a look that was cut short."""
+
+_LONGEST_WAIT = 0.5
+"""Seconds after which there is a look all the same: the file may have been moved or replaced."""
 
 
 class FileLooks:
     """The looks of one handle at its file."""
+
+    elsewhere = 0.0
 
     def __init__(self, store: Store) -> None:
         self._store = store
@@ -63,7 +85,23 @@ class FileLooks:
         self.lost = False
 
     def wait(self, seconds: float) -> None:
-        self._bell.wait(seconds)
+        # All that happens while nothing does: each step of it is taken twenty times a second.
+        seconds = max(seconds, _SHORTEST_WAIT)
+        for _ in range(math.ceil(_LONGEST_WAIT / seconds)):
+            if self._bell.wait(seconds) or self._has_news():
+                return
+
+    def _has_news(self) -> bool:
+        """Tell whether a look may find something; whatever is wrong is for the look to tell."""
+        with self._lock:
+            connection = self._connection
+            if connection is None or connection.is_outdated():
+                return True
+            try:
+                (version,) = connection.execute(_VERSION).fetchone()
+            except sqlite.Errors:
+                return True
+            return bool(version != self._version)
 
     def wake(self) -> None:
         self._bell.ring()
@@ -73,7 +111,7 @@ class FileLooks:
             self._store.refuse_if_closed()
             try:
                 connection = self._current()
-                (version,) = connection.execute("PRAGMA main.data_version").fetchone()
+                (version,) = connection.execute(_VERSION).fetchone()
                 if version == self._version and ranges == self._ranges:
                     return _NOTHING
                 with _transaction(connection):
@@ -87,6 +125,8 @@ class FileLooks:
                 if connections.primary_code(error) == sqlite.driver.SQLITE_INTERRUPT:
                     self._store.refuse_if_closed()
                     raise self._store.busy() from error  # by a fork, which is over soon
+                if connections.primary_code(error) == sqlite.driver.SQLITE_FULL:
+                    raise StorageFailed(_TOO_MUCH.format(self._store.location.shown)) from error
                 raise self._store.translated(error) from error
             if outdated:
                 return self.look(ranges)
@@ -107,9 +147,8 @@ class FileLooks:
 
     def disconnect(self) -> None:
         """Let go of the file, and cut a look short that is under way; the next opens it again."""
-        self._interrupt()
-        with self._lock:
-            self._disconnect()
+        with self.paused(_PATIENCE):  # the thread that looks may be gone, with the interpreter
+            pass
 
     def close(self) -> None:
         with self._lock:
@@ -122,7 +161,7 @@ class FileLooks:
     @contextmanager
     def paused(self, seconds: float) -> Iterator[bool]:
         """Look at nothing inside the block, with no connection open; False if it takes too long."""
-        self._interrupt()
+        self.interrupt()
         with held(self._lock, seconds) as in_time:
             if in_time:
                 self._disconnect()
@@ -134,7 +173,7 @@ class FileLooks:
         seen, self._seen, self._connection = self._seen, None, None
         return seen
 
-    def _interrupt(self) -> None:
+    def interrupt(self) -> None:
         connection = self._connection
         if connection is not None:
             with suppress(sqlite.Error):  # it has been closed meanwhile

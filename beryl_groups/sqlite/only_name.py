@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 import re
+import sys
 import time
 from contextlib import suppress
 from pathlib import Path
@@ -23,8 +24,10 @@ if TYPE_CHECKING:
     from beryl_groups.sqlite.location import Location
 
 _MOUNTS = "/proc/self/mountinfo"  # Linux alone has it, and containers are Linux
+_LOCKS = "/proc/locks"
+_RANGE_OF_A_READER = "1073741826 1073742335"  # whoever has a file open in WAL mode holds it
 
-_SECONDS_TO_PUBLISH = 0.5
+_SECONDS_FOR_A_MOMENT = 0.5
 """A backup has a second name for the moment in which it gets its own."""
 
 
@@ -47,14 +50,46 @@ def refuse_other_names(location: Location) -> None:
         )
 
 
+def refuse_wal_elsewhere(location: Location) -> None:
+    """Raise `StartFailed` where somebody has a file open, and has no files beside it.
+
+    So it is with one that was moved or renamed while it was open. Linux alone tells it, and not of
+    every file system.
+    """
+    for _ in _moments():
+        if os.access(location.shared_memory, os.F_OK) or not _is_locked(location):
+            return
+    raise StartFailed(
+        location.shown,
+        "somebody has it open, and what was written last may lie beside another name, as where it "
+        "was moved meanwhile: have it closed first",
+    )
+
+
+def _is_locked(location: Location) -> bool:
+    if sys.platform == "linux":
+        device, inode = location.identity() or (0, 0)
+        file = f"{os.major(device):02x}:{os.minor(device):02x}:{inode}"
+        lock = f" {file} {_RANGE_OF_A_READER}\n".encode()
+        with suppress(OSError):
+            return lock in Path(_LOCKS).read_bytes()
+    return False
+
+
+def _moments() -> Iterator[None]:
+    """Give one look, and more where what was seen may be gone in a moment."""
+    for _ in range(50):
+        yield
+        time.sleep(_SECONDS_FOR_A_MOMENT / 50)
+
+
 def _names(path: str) -> int:
     names = 1
-    for _ in range(50):
+    for _ in _moments():
         with suppress(OSError):  # whatever is wrong with the file, opening it will tell
             names = Path(path).stat().st_nlink
         if names <= 1:
             break
-        time.sleep(_SECONDS_TO_PUBLISH / 50)
     return names
 
 

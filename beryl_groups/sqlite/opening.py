@@ -42,8 +42,7 @@ def open_file(
         store.close("The handle could not be opened.")
         cause = error.orig if isinstance(error, DBAPIError) else error
         if isinstance(cause, sqlite.Errors):
-            reason = errors.reason_to_refuse(cause, location, busy_timeout)
-            raise StartFailed(location.shown, reason) from cause
+            raise errors.start_failed(cause, location, busy_timeout) from cause
         if isinstance(error, OSError):
             raise StartFailed(location.shown, str(error)) from error
         raise

@@ -7,7 +7,8 @@ as it is, and what was judged is what is restored, whoever writes to the backup 
 from __future__ import annotations
 
 import os
-from contextlib import closing, contextmanager
+import shutil
+from contextlib import ExitStack, closing, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,10 +16,12 @@ from sqlalchemy.exc import DBAPIError
 
 from beryl_groups import revisions, sqlite
 from beryl_groups.errors import StartFailed, StorageFailed
-from beryl_groups.sqlite import connections, copies, schema
+from beryl_groups.sqlite import connections, copies, references, schema
 from beryl_groups.sqlite import errors as sqlite_errors
-from beryl_groups.sqlite.files import absolute, create_for_owner
+from beryl_groups.sqlite.drafts import NoDraft, draft_beside
+from beryl_groups.sqlite.files import absolute, create_for_owner, in_lower_case, named
 from beryl_groups.sqlite.location import Location
+from beryl_groups.sqlite.only_name import refuse_other_names, refuse_wal_elsewhere
 from beryl_groups.sqlite.visit import state_of
 
 if TYPE_CHECKING:
@@ -37,8 +40,15 @@ _HIGHEST_ID = """
         UNION ALL SELECT max(seq) FROM sqlite_sequence WHERE name = 'groups'
     )
 """
-_FORGET = ("DELETE FROM group_topics", "DELETE FROM groups")
-_REMEMBER_ID = ("INSERT INTO groups (id, name) VALUES (?, 'highest')", "DELETE FROM groups")
+_FORGET_ID = "DELETE FROM sqlite_sequence WHERE name = 'groups'"
+_REMEMBER_ID = "INSERT INTO sqlite_sequence (name, seq) VALUES ('groups', ?)"
+
+_LEFT = "SELECT id, name FROM groups"
+_INSERT_GROUP = """
+    INSERT INTO groups (id, name, created_at) VALUES (?, ?, ?)
+    ON CONFLICT (name) DO UPDATE SET created_at = excluded.created_at
+"""
+_INSERT_TOPIC = "INSERT INTO group_topics (group_id, topic) VALUES (?, ?)"
 
 GROUPS = "SELECT ? + row_number() OVER (ORDER BY id), name, created_at FROM groups ORDER BY 1"
 TOPICS = """
@@ -53,34 +63,37 @@ def restore(
     store: Store, path: str | os.PathLike[str], on_the_way: Callable[[], None] | None = None
 ) -> None:
     """Replace all groups by those of the backup, in one transaction."""
-    # Beside the database, for a folder for temporary files may be missing or too small.
-    draft = store.location.wal.with_name(f".beryl-{os.urandom(4).hex()}")
     with (
-        sound_copy(path, draft, on_the_way, store.location.identity()) as backup,
-        store.transaction() as session,
+        sound_copy(path, store.location, on_the_way) as backup,
+        store.transaction(synced=True) as session,
     ):
-        session.write(_replace, backup, on_the_way)
+        session.write(_replace, backup, path, on_the_way)
 
 
 def _replace(
-    connection: Connection, backup: Connection, on_the_way: Callable[[], None] | None
+    connection: Connection,
+    backup: Connection,
+    path: str | os.PathLike[str],
+    on_the_way: Callable[[], None] | None,
 ) -> None:
     # A restored group is another one than the group that had its id: none is given twice.
     highest = max(highest_id(connection), highest_id(backup))
     with _roomy(connection), connections.watched(connection, on_the_way):
-        for statement in _FORGET:
-            connection.execute(statement)
-        insert, delete = _REMEMBER_ID
-        connection.execute(insert, (highest,))
-        connection.execute(delete)
+        referred = references.to_groups(connection)
+        new_ids = {name: id_ for id_, name, _ in backup.execute(GROUPS, (highest,)) if referred}
+        if (reason := references.lost(connection, referred, new_ids)) is not None:
+            raise _failed(path, reason)
+        connection.execute("DELETE FROM group_topics")
+        connection.execute(references.but_these("DELETE FROM groups", referred))
+        kept = {new_ids[name]: id_ for id_, name in connection.execute(_LEFT).fetchall()}
+        connection.executemany(_INSERT_GROUP, backup.execute(GROUPS, (highest,)))
         connection.executemany(
-            "INSERT INTO groups (id, name, created_at) VALUES (?, ?, ?)",
-            backup.execute(GROUPS, (highest,)),
+            _INSERT_TOPIC,
+            ((kept.get(id_, id_), topic) for id_, topic in backup.execute(TOPICS, (highest,))),
         )
-        connection.executemany(
-            "INSERT INTO group_topics (group_id, topic) VALUES (?, ?)",
-            backup.execute(TOPICS, (highest,)),
-        )
+        ((number,),) = backup.execute("SELECT count(*) FROM groups").fetchall()
+        connection.execute(_FORGET_ID)
+        connection.execute(_REMEMBER_ID, (highest + number,))
 
 
 @contextmanager
@@ -102,51 +115,47 @@ def highest_id(connection: Connection) -> int:
 
 @contextmanager
 def sound_copy(
-    path: str | os.PathLike[str],
-    draft: Path,
-    on_the_way: Callable[[], None] | None = None,
-    itself: tuple[int, int] | None = None,
+    path: str | os.PathLike[str], beside: Location, on_the_way: Callable[[], None] | None = None
 ) -> Iterator[Connection]:
     """Give a copy of a backup that is sound and of the newest revision; it is removed after.
 
-    Raises `StorageFailed` where the file is no sound backup of ours, or the database ``itself``.
+    It is made beside a database, for a folder for temporary files may be missing or too small.
+    Raises `StorageFailed` where the file is no sound backup of ours, or that database itself.
     """
-    try:
-        with _telling(path):
-            backup = _locate(path)
-            if itself is not None and backup.identity() == itself:
-                raise StartFailed(backup.shown, "it is the database itself")
-            create_for_owner(draft)
-            copy = Location(backup.shown, str(draft))
-            with _opened(backup) as connection:
-                progress = None if on_the_way is None else lambda *_: on_the_way()
-                copies.copy_pages(connection, draft, progress)
-            with closing(connections.open_settled(copy, 0)) as connection:
-                found = schema.read_revision(connection, copy)
-            if found != revisions.HEAD:
-                schema.upgrade(copy, _PATIENCE)
-            sound = connections.open_settled(copy, 0)
-        with closing(sound):
-            with _telling(path):
-                _judge(sound, copy, on_the_way)
-            yield sound
-    finally:
-        try:
-            _remove(draft)
-        finally:  # an interrupt may have cut that short
-            _remove(draft)
-
-
-def _remove(draft: Path) -> None:
-    for ending in ("", "-wal", "-shm", "-journal"):
-        Path(f"{draft}{ending}").unlink(missing_ok=True)
-
-
-def refuse_unsound(path: str | os.PathLike[str]) -> None:
-    """Raise `StorageFailed` where the file is no sound backup of ours."""
     with _telling(path):
         backup = _locate(path)
-        with _opened(backup) as connection:
+        if (itself := beside.identity()) is not None and backup.identity() == itself:
+            raise StartFailed(backup.shown, "it is the database itself")
+    try:
+        with draft_beside(beside.wal) as draft:
+            copy = Location(backup.shown, str(draft))
+            with _telling(path, copy):
+                _copy_current(backup, copy, on_the_way)
+                sound = connections.open_settled(copy, 0)
+            with closing(sound):
+                with _telling(path, copy):
+                    _judge(sound, copy, on_the_way)
+                yield sound
+    except NoDraft as error:
+        raise _failed(path, f"no copy of it can be made beside the database: {error}") from error
+
+
+def _copy_current(backup: Location, copy: Location, on_the_way: Callable[[], None] | None) -> None:
+    """Copy a backup to an empty file, and bring that to the newest revision."""
+    with _opened(backup, copy) as connection:
+        progress = None if on_the_way is None else lambda *_: on_the_way()
+        copies.copy_pages(connection, Path(copy.path), progress)
+    with closing(connections.open_settled(copy, 0)) as connection:
+        found = schema.read_revision(connection, copy)
+    if found != revisions.HEAD:
+        schema.upgrade(copy, _PATIENCE)
+
+
+def refuse_unsound(path: str | os.PathLike[str], beside: Location) -> None:
+    """Raise `StorageFailed` where the file is no sound backup of ours, to be restored there."""
+    with _telling(path):
+        backup = _locate(path)
+        with _opened(backup, beside) as connection:
             _judge(connection, backup)
 
 
@@ -154,26 +163,63 @@ def _locate(path: str | os.PathLike[str]) -> Location:
     name = os.fspath(path)
     if not isinstance(name, str):
         raise TypeError(f"A backup is a str or an os.PathLike, not {path!r}.")
-    return Location(name, absolute(name))
+    return Location(name, absolute(named(name)))
 
 
 @contextmanager
-def _opened(backup: Location) -> Iterator[Connection]:
+def _opened(backup: Location, beside: Location) -> Iterator[Connection]:
     """Open a backup without a change to it, or to the folder around it."""
-    state = state_of(backup)
+    state = _state(backup)
+    if not backup.may_be_read():
+        raise StartFailed(backup.shown, "permission to read it is denied")
     backup.refuse_what_leads_elsewhere()
+    refuse_other_names(backup)
+    refuse_wal_elsewhere(backup)
     if backup.has_journal() and backup.journal.stat().st_size:
         raise StartFailed(
             backup.shown, f"{backup.journal.name!r} beside it says that somebody is writing to it"
         )
-    live = backup.has_wal() and backup.wal.stat().st_size > 0
-    opened = connections.look if live else connections.open_settled
-    with closing(opened(backup, _PATIENCE)) as connection:
-        if schema.read_revision(connection, backup) is None:
+    live = backup.has_commits_in_wal() and not backup.has_wal_of_old()
+    with ExitStack() as stack:
+        found = backup
+        if backup.has_commits_in_wal() and not live:
+            found = stack.enter_context(_recovered(backup, beside))
+        opened = connections.look if live else connections.open_settled
+        try:
+            connection = stack.enter_context(closing(opened(found, _PATIENCE)))
+            revision = schema.read_revision(connection, backup)
+        except sqlite.Errors as error:
+            reason = sqlite_errors.reason_to_refuse(error, backup, _PATIENCE)
+            raise StartFailed(backup.shown, reason) from error
+        if revision is None:
             raise StartFailed(backup.shown, "it is empty")
         yield connection
-    if not live and (state_of(backup) != state or (backup.has_wal() and backup.wal.stat().st_size)):
+    if not live and _state(backup) != state:
         raise StartFailed(backup.shown, "it was written while it was read")
+
+
+def _state(backup: Location) -> tuple[object, ...]:
+    """Return what changes when somebody writes to the file, or has begun to."""
+    with suppress(OSError):
+        wal = backup.wal.stat()
+        if wal.st_size:
+            return (*state_of(backup), wal.st_ino, wal.st_size, wal.st_mtime_ns)
+    return state_of(backup)
+
+
+@contextmanager
+def _recovered(backup: Location, beside: Location) -> Iterator[Location]:
+    """Give a copy of a backup beside which a WAL lies that nobody has open, with what that holds.
+
+    Whoever reads such a file itself leaves another beside it, which is in the way of others.
+    """
+    with draft_beside(beside.wal) as draft:
+        copy = Location(backup.shown, str(draft))
+        shutil.copyfile(backup.path, copy.path)
+        create_for_owner(copy.wal)
+        shutil.copyfile(backup.wal, copy.wal)
+        connections.open_connection(copy, 0, "off").close()
+        yield copy
 
 
 def _judge(
@@ -186,18 +232,29 @@ def _judge(
 
 
 @contextmanager
-def _telling(path: str | os.PathLike[str]) -> Iterator[None]:
-    """Say of whatever keeps the block from its end that the backup was not restored."""
+def _telling(path: str | os.PathLike[str], copy: Location | None = None) -> Iterator[None]:
+    """Say of whatever keeps the block from its end that the backup was not restored.
+
+    Where a copy of it is written the system is asked what keeps it from that.
+    """
     try:
         yield
     except StartFailed as error:
         raise _failed(path, error.reason) from error
+    except NoDraft as error:
+        raise _no_copy(path, error) from error
+    except copies.NotCopied as error:
+        raise _failed(path, str(error)) from error.__cause__
     except DBAPIError as error:
-        raise _failed(path, sqlite_errors.reason(error.orig or error)) from error
+        raise _failed(path, sqlite_errors.reason(error.orig or error, copy)) from error
     except sqlite.Errors as error:
-        raise _failed(path, sqlite_errors.reason(error)) from error
+        raise _failed(path, sqlite_errors.reason(error, copy)) from error
     except (OSError, ValueError) as error:
-        raise _failed(path, getattr(error, "strerror", None) or str(error)) from error
+        raise _failed(path, in_lower_case(error)) from error
+
+
+def _no_copy(path: str | os.PathLike[str], error: NoDraft) -> StorageFailed:
+    return _failed(path, f"no copy of it can be made beside the database: {error}")
 
 
 def _failed(path: str | os.PathLike[str], reason: str) -> StorageFailed:

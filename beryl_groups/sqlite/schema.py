@@ -18,7 +18,7 @@ from beryl_groups import revisions, sqlite
 from beryl_groups.errors import StartFailed
 from beryl_groups.migrating import migrate, scripts_folder
 from beryl_groups.quiet import quiet_engine
-from beryl_groups.sqlite import connections, recovery, tampering
+from beryl_groups.sqlite import causes, connections, errors, recovery, tampering
 from beryl_groups.sqlite.only_name import refuse_other_names
 from beryl_groups.sqlite.scratch import scratch_folder
 
@@ -94,6 +94,8 @@ def revision(connection: connections.Connection, location: Location) -> str | No
         if revisions.VERSION_TABLE in tables:
             found = [row[0] for row in connection.execute(_REVISION).fetchall()]
     except sqlite.Errors as error:
+        if connections.primary_code(error) == sqlite.driver.SQLITE_CORRUPT:
+            raise
         raise StartFailed(location.shown, f"its revision cannot be read: {error}") from error
     shown = ", ".join(str(each)[:32] for each in found) or "none"
     if len(found) != 1 or found[0] not in revisions.REVISIONS:
@@ -186,8 +188,10 @@ def _run(core: CoreConnection, location: Location, found: str | None) -> None:
             raise ValueError(f"{orphans} rows would refer to nothing")
     except Exception as error:
         cause = error.orig if isinstance(error, DBAPIError) else error
+        said = errors.reason(cause, location) if isinstance(cause, sqlite.Errors) else str(cause)
         reason = (
-            f"the migration from {found or 'an empty file'} to {revisions.HEAD} failed: {cause}"
+            f"the migration from {found or 'an empty file'} to {revisions.HEAD} failed: "
+            f"{causes.of_no_file() or said}"
         )
         raise StartFailed(location.shown, reason) from error
 

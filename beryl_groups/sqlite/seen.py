@@ -8,11 +8,12 @@ the name and the moment of creation of what was there before: it is the same gro
 
 from __future__ import annotations
 
+from functools import partial
 from itertools import groupby
 from operator import itemgetter
 from typing import TYPE_CHECKING
 
-from beryl_groups.changes import Delta, Difference, came, went
+from beryl_groups.changes import Difference, again, deltas
 
 if TYPE_CHECKING:
     from collections.abc import Set
@@ -38,11 +39,11 @@ _NEW_IN_RANGE = """
     AND NOT EXISTS (SELECT 1 FROM seen.ranges WHERE name >= lowest AND name < above)
 """
 _TOPICS_OF_NEW = "SELECT group_id, topic FROM main.group_topics WHERE group_id IN (SELECT id "
-_BEGIN_RANGE = (
+_TAKE_FOR_SEEN = (
     "INSERT INTO seen.topics " + _TOPICS_OF_NEW + _NEW_IN_RANGE + ")",
     "INSERT INTO seen.groups SELECT id, name, created_at " + _NEW_IN_RANGE,
-    "INSERT INTO seen.ranges VALUES (?, ?)",
 )
+_BEGIN_RANGE = "INSERT INTO seen.ranges VALUES (?, ?)"
 _END_RANGE = "DELETE FROM seen.ranges WHERE lowest = ? AND above = ?"
 _FORGET_WHAT_IS_IN_NONE = (
     """DELETE FROM seen.groups
@@ -84,13 +85,16 @@ _TOPICS = "SELECT topic FROM seen.topics WHERE group_id = ?"
 
 def change_ranges(connection: Connection, old: Set[Range], new: Set[Range]) -> None:
     """Take what is in a range only now for seen, and forget what is in none any more."""
-    for lowest, above in new - old:
-        bounds = (lowest, _ABOVE_ALL_TEXT if above is None else above)
-        for statement in _BEGIN_RANGE:
+    begun, ended = [
+        [(lowest, _ABOVE_ALL_TEXT if above is None else above) for lowest, above in ranges]
+        for ranges in (new - old, old - new)
+    ]
+    for bounds in begun:
+        for statement in _TAKE_FOR_SEEN:
             connection.execute(statement, bounds)
-    for lowest, above in old - new:
-        connection.execute(_END_RANGE, (lowest, _ABOVE_ALL_TEXT if above is None else above))
-    if old - new:
+    connection.executemany(_BEGIN_RANGE, begun)  # at last: each is compared with the old ones alone
+    connection.executemany(_END_RANGE, ended)
+    if ended:
         for statement in _FORGET_WHAT_IS_IN_NONE:
             connection.execute(statement)
 
@@ -98,47 +102,19 @@ def change_ranges(connection: Connection, old: Set[Range], new: Set[Range]) -> N
 def see(connection: Connection) -> Difference:
     """Return what became of the groups, and make what was seen the same as what is there."""
     gone, come = _groups(connection, _SEEN_GROUPS), _groups(connection, _FOUND_GROUPS)
-    came_now = {group: id_ for id_, group in come.items() if id_ not in gone}
-    again = {
-        id_: came_now[group] for id_, group in gone.items() if id_ not in come and group in came_now
-    }
+    same = again(gone, come)
     connection.executemany(_FORGET_GROUP, [(id_,) for id_ in gone])
     connection.executemany(_SEE_GROUP, [(id_, *group) for id_, group in come.items()])
-    connection.executemany(_RENUMBER, [(new, old) for old, new in again.items()])
+    connection.executemany(_RENUMBER, [(new, old) for old, new in same.items()])
     added = connection.execute(_ADDED).fetchall()
     removed = connection.execute(_REMOVED).fetchall()
     connection.executemany(_FORGET_TOPIC, removed)
     connection.executemany(_SEE_TOPIC, added)
-    before = {again.get(id_, id_): name for id_, (name, _) in gone.items()}
+    before = {same.get(id_, id_): name for id_, (name, _) in gone.items()}
     after = {id_: name for id_, (name, _) in come.items()}
     plus, minus = _by_group(connection, added), _by_group(connection, removed)
-    return Difference(_deltas(connection, before, after, plus, minus), again)
-
-
-def _deltas(
-    connection: Connection,
-    before: dict[int, str],
-    after: dict[int, str],
-    added: dict[int, frozenset[str]],
-    removed: dict[int, frozenset[str]],
-) -> dict[int, Delta]:
-    none: frozenset[str] = frozenset()
-    deltas = {}
-    for id_ in {*before, *after, *added, *removed}:
-        plus, minus = added.get(id_, none), removed.get(id_, none)
-        if id_ not in before and id_ not in after:
-            (name,) = connection.execute(_NAME, (id_,)).fetchone()
-            deltas[id_] = Delta(name, name, plus, minus)
-        elif id_ not in before:
-            deltas[id_] = came(after[id_], plus)
-        elif id_ not in after:
-            deltas[id_] = went(before[id_], minus)
-        elif before[id_] != after[id_]:
-            held = topics(connection, id_)
-            deltas[id_] = Delta(before[id_], after[id_], plus, minus, held)
-        elif plus or minus:
-            deltas[id_] = Delta(before[id_], before[id_], plus, minus)
-    return deltas
+    found = deltas(before, after, plus, minus, partial(_group, connection))
+    return Difference(found, same)
 
 
 def _groups(connection: Connection, statement: str) -> dict[int, Group]:
@@ -152,6 +128,11 @@ def _by_group(connection: Connection, rows: list[tuple[int, str]]) -> dict[int, 
     return {
         id_: frozenset([topic for _, topic in group]) for id_, group in groupby(rows, itemgetter(0))
     }
+
+
+def _group(connection: Connection, id_: int) -> tuple[str, frozenset[str]]:
+    (name,) = connection.execute(_NAME, (id_,)).fetchone()
+    return name, topics(connection, id_)
 
 
 def topics(connection: Connection, id_: int) -> frozenset[str]:

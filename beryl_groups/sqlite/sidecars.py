@@ -43,8 +43,7 @@ def clear_away(location: Location, open_alone: Callable[[], Connection]) -> None
 
 
 def _foreign(location: Location) -> list[Path]:
-    sidecars = (location.wal, location.shared_memory)
-    return [path for path in sidecars if path.exists() and not os.access(path, os.W_OK)]
+    return [path for path in location.sidecars() if path.exists() and not os.access(path, os.W_OK)]
 
 
 def _owner(path: Path) -> str:

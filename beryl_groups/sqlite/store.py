@@ -119,9 +119,10 @@ class Store:
 
     @contextmanager
     def transaction(
-        self, wait: float | None = None, thread: int | None = None
+        self, wait: float | None = None, thread: int | None = None, *, synced: bool = False
     ) -> Iterator[WriteSession]:
-        call = TransactionCall(self.busy_timeout if wait is None else wait, thread)
+        wait = self.busy_timeout if wait is None else wait
+        call = TransactionCall(wait, thread, synced=synced)
         with self._writer.transaction(call) as connection:
             yield WriteSession(connection, call.touched, self.translated)
 

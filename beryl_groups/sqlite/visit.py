@@ -7,17 +7,17 @@ taken that a writer has to wait for, and no writer is waited for.
 from __future__ import annotations
 
 import os
-import stat
-from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar, TypeVarTuple
 
 from beryl_groups import sqlite
 from beryl_groups.errors import GroupError, StartFailed, StorageFailed
 from beryl_groups.sqlite import connections, copies, errors, faults, schema
+from beryl_groups.sqlite.files import in_lower_case, no_file
 from beryl_groups.sqlite.locating import locate
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from pathlib import Path
 
     from beryl_groups.sqlite.connections import Connection
     from beryl_groups.sqlite.location import Location
@@ -86,16 +86,16 @@ class FileVisit:
 
 
 def is_missing(database: str) -> bool:
-    return not os.path.lexists(_file(database).path)
+    return not os.path.lexists(location_of(database).path)
 
 
 def file_of(database: str) -> str:
-    return _file(database).path
+    return location_of(database).path
 
 
 def visit(database: str, busy_timeout: float) -> FileVisit:
     """Open a file to look at it, or raise `StartFailed`."""
-    location = _file(database)
+    location = location_of(database)
     state = state_of(location)
     try:
         schema.refuse_before_it_is_touched(location, busy_timeout)
@@ -106,11 +106,10 @@ def visit(database: str, busy_timeout: float) -> FileVisit:
             connection.close()
             raise
     except sqlite.Errors as error:
-        reason = errors.reason_to_refuse(error, location, busy_timeout)
-        raise StartFailed(location.shown, reason) from error
+        raise errors.start_failed(error, location, busy_timeout) from error
 
 
-def _file(database: str) -> Location:
+def location_of(database: str) -> Location:
     location = locate(database)
     if location.in_memory:
         location.remove()
@@ -121,12 +120,11 @@ def _file(database: str) -> Location:
 def state_of(location: Location) -> tuple[int, ...]:
     """Return what a write to the file changes, or raise `StartFailed` where there is no file."""
     try:
-        status = Path(location.path).stat()
+        status = os.stat(location.path)  # noqa: PTH116 - a Path drops a slash at the end
     except FileNotFoundError as error:
         raise StartFailed(location.shown, "there is no such file") from error
     except OSError as error:
-        raise StartFailed(location.shown, (error.strerror or str(error)).lower()) from error
-    if not stat.S_ISREG(status.st_mode):
-        kind = "folder" if stat.S_ISDIR(status.st_mode) else "device or a pipe"
-        raise StartFailed(location.shown, f"it is a {kind}")
+        raise StartFailed(location.shown, in_lower_case(error)) from error
+    if (reason := no_file(status)) is not None:
+        raise StartFailed(location.shown, reason)
     return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns

@@ -5,6 +5,7 @@ Only the thread of the call that leads touches it (see `commits`).
 
 from __future__ import annotations
 
+from contextlib import suppress
 from itertools import chain
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -45,17 +46,24 @@ class WriteConnection:
         self._wal = wal
         self._commits = 0
         self._turns = FileTurns()
+        self._usual_level: int | None = None
         self.current: Connection | None = None
         """Which may be another one after each call that failed."""
 
-    def begin(self, deadline: float) -> Connection:
-        """Begin a write transaction, and wait for other processes until the deadline."""
+    def begin(self, deadline: float, *, synced: bool = False) -> Connection:
+        """Begin a write transaction, and wait for other processes until the deadline.
+
+        One that is `synced` is on disk after its commit, also where other commits need not be.
+        """
         connection = self.current
         if isinstance(connection, connections.ReadOnlyConnection):
             self.close()  # by now it may be one to write
             connection = None
         if connection is None:
             connection = self.current = self._connections.connect_to_write()
+        if synced:
+            (self._usual_level,) = connection.execute("PRAGMA synchronous").fetchone()
+            connection.execute("PRAGMA synchronous = FULL")
         self._turns.begin(connection, deadline)
         return connection
 
@@ -96,7 +104,15 @@ class WriteConnection:
         """End the turn, in which nothing is under way any more."""
         if self._cache.committing:
             self._cache.after_rollback()
+        if self._usual_level is not None:
+            self._sync_as_usual(self._usual_level)
+            self._usual_level = None
         self._turns.end()
+
+    def _sync_as_usual(self, level: int) -> None:
+        with suppress(*sqlite.Errors):  # to go on syncing more than was asked for does no harm
+            if self.current is not None:
+                self.current.execute(f"PRAGMA synchronous = {level}")
 
     def close(self) -> None:
         connection = self.current

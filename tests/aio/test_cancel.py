@@ -175,7 +175,8 @@ def test_cancellations_at_random_moments_lose_nothing(path: Path, run: Run) -> N
             await groups.create("group")
             for turn in range(30):
                 tasks = [asyncio.create_task(write(groups, f"{turn}:{n}")) for n in range(20)]
-                while victims := [task for task in tasks if not task.done()]:
+                in_danger = chance.sample(tasks, 15)  # on a slow machine none would be left
+                while victims := [task for task in in_danger if not task.done()]:
                     if chance.random() < 0.3:
                         chance.choice(victims).cancel()
                     await asyncio.sleep(chance.choice((0, 0, 0.0005)))

@@ -64,7 +64,8 @@ def watchfiles(path: Path, told: Told) -> Iterator[None]:
     from watchfiles import watch as watch_files
 
     def changes(over: threading.Event) -> Iterator[object]:
-        return watch_files(path.parent, debounce=50, step=10, stop_event=over)
+        found: Iterator[object] = watch_files(path.parent, debounce=50, step=10, stop_event=over)
+        return found
 
     with _comparing(path, told, changes):
         yield

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import signal
 import threading
@@ -214,6 +215,42 @@ def test_a_broadcast_ends_with_its_loop(
     for thread in threads:
         thread.join(PATIENCE)
         assert not thread.is_alive()
+    assert 3 <= len(got) < MANY
+    assert only_told_is_the_end(caplog, got)
+
+
+def test_what_begins_while_a_loop_ends_is_counted_and_left_nowhere(
+    crowd: Groups, run: Run, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A topic whose turn comes when tasks have been cancelled is served or counted as not."""
+    got: list[str] = []
+
+    async def send(topic: str, event: str, payload: object) -> None:
+        await asyncio.sleep(0.001)
+        got.append(topic)
+
+    async def main() -> None:
+        channels = from_async(send, asyncio.get_running_loop())
+        work = threading.Thread(target=crowd.broadcast, args=(channels, "crowd", "e", None))
+        threads.append(work)
+
+        async def begin_when_cancelled() -> None:
+            try:
+                await asyncio.Event().wait()
+            finally:
+                work.start()
+                await until(lambda: len(got) >= 3)
+
+        tasks.append(asyncio.create_task(begin_when_cancelled()))
+        await asyncio.sleep(0)
+
+    threads: list[threading.Thread] = []
+    tasks: list[asyncio.Task[None]] = []
+    run(main())
+    threads[0].join(PATIENCE)
+    assert not threads[0].is_alive()
+    tasks.clear()
+    gc.collect()  # a task that was forgotten would be logged
     assert 3 <= len(got) < MANY
     assert only_told_is_the_end(caplog, got)
 

@@ -68,8 +68,8 @@ def test_an_authority_that_is_not_trusted_is_told(
 @pytest.mark.parametrize(
     ("certificate", "reason"),
     [
-        ({"name": "example.org"}, f"its certificate is for another name than '{HOST}'."),
-        ({"expired": True}, "its certificate has expired."),
+        ({"name": "example.org"}, f"its certificate is for another name than '{HOST}'; "),
+        ({"expired": True}, ": its certificate has expired."),
     ],
 )
 def test_a_certificate_that_is_not_valid_is_told(
@@ -78,7 +78,30 @@ def test_a_certificate_that_is_not_valid_is_told(
     """One of another host, and one whose time is over, are refused whoever has signed them."""
     with encrypted(scheme, authority, authority.issue(**certificate)) as server:
         url = f"{ENCRYPTED[scheme]}://{HOST}:{server.port}"
-        assert refusal(url, cafile=authority.file).endswith(reason)
+        assert reason in refusal(url, cafile=authority.file)
+
+
+def test_a_certificate_is_asked_for_by_the_name_that_is_given(
+    scheme: str, authority: Authority
+) -> None:
+    """It holds where the broker is reached by an address; one of any other name does not."""
+    with encrypted(scheme, authority, authority.issue("broker.example.org")) as server:
+        url = f"{ENCRYPTED[scheme]}://{HOST}:{server.port}"
+        with connect(url, cafile=authority.file, server_name="broker.example.org") as channels:
+            channels("room/a", "e", None)
+        sentence = refusal(url, cafile=authority.file, server_name="example.org")
+    assert "for another name than 'example.org'" in sentence
+    assert f"{HOST}:{server.port}" in sentence
+
+
+@pytest.mark.parametrize("name", ["", ".example.org", "a..b", "a\0b", "\ud800"])
+def test_a_server_name_that_none_can_be_is_refused_before_anything_is_connected(name: str) -> None:
+    """The sentence begins with the option."""
+    with (
+        pytest.raises(ValueError, match=r"^server_name is the name of a host or an address, not '"),
+        connect("mqtts://h", server_name=name),
+    ):
+        pytest.fail("the block was entered")
 
 
 def test_a_broker_that_asks_for_a_certificate_gets_it(scheme: str, authority: Authority) -> None:
@@ -125,8 +148,8 @@ def test_an_encrypted_port_that_is_spoken_to_plain_is_told(
 
 
 @pytest.mark.parametrize("url", ["mqtt://localhost", "redis://h", "redis+unix:///s", "stdout:"])
-@pytest.mark.parametrize("option", ["cafile", "cert", "key"])
-def test_files_do_not_go_with_what_is_not_encrypted(url: str, option: str) -> None:
+@pytest.mark.parametrize("option", ["cafile", "cert", "key", "server_name"])
+def test_options_of_encryption_do_not_go_with_what_is_not_encrypted(url: str, option: str) -> None:
     """Who gives them expects to be encrypted."""
     files: dict[str, Any] = {option: "file.pem"}
     with (

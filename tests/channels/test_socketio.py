@@ -31,6 +31,11 @@ class Client:
     def __init__(self, url: str, *rooms: str) -> None:
         self._events: queue.Queue[tuple[str, list[Any]]] = queue.Queue()
         self._client = sio.Client(reconnection=False)
+        # It would have a thread for each message, and the end could overtake what came before it.
+        trigger = self._client.eio._trigger_event
+        self._client.eio._trigger_event = lambda *given, **options: trigger(
+            *given, **{**options, "run_async": False}
+        )
         self._client.on("*", lambda event, *arguments: self._events.put((event, [*arguments])))
         self._client.connect(url, transports=["websocket"], wait_timeout=PATIENCE)
         self._client.call("enter", [*rooms, "end"], timeout=PATIENCE)

@@ -205,7 +205,7 @@ def test_ctrl_c_when_the_client_has_taken_a_message_hides_no_other(
 
     with peer(confirm_the_first) as port:
         sentence = use(f"mqtt://{HOST}:{port}", 1, send)
-    assert sentence.startswith("1 messages were not confirmed")
+    assert sentence.startswith("1 message was not confirmed")
 
 
 def test_what_a_broker_says_does_nothing_to_a_terminal() -> None:

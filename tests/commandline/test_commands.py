@@ -36,7 +36,7 @@ COMMANDS = {
     "groups-of": "DB TOPIC --json",
     "watch": "DB --prefix --once --json",
     "broadcast": "DB GROUP EVENT [PAYLOAD-JSON] "
-    "--to --exclude --timeout --cafile --cert --key --json",
+    "--to --exclude --timeout --cafile --cert --key --server-name --json",
     "export": "DB",
     "import": "DB FILE",
     "backup": "DB FILE",

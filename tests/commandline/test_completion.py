@@ -14,7 +14,7 @@ import pytest
 from beryl_groups.commandline.completion import VARIABLE
 from tests.commandline.running import call, environment, filled, terminal
 from tests.commandline.test_commands import COMMANDS
-from tests.documents.reading import README, completion
+from tests.documents.reading import COMMANDLINE, completion
 from tests.processes import PATIENCE
 from tests.sqlite.opening import everything
 
@@ -188,7 +188,7 @@ PROMPT = "@> "
 @pytest.mark.slow
 @pytest.mark.parametrize("shell", START)
 def test_a_real_shell_completes(shell: str, database: Path) -> None:
-    """In a shell that has run the line of the README the tab key completes all there is."""
+    """In a shell that has run the line of the document the tab key completes all there is."""
     if shutil.which(shell) is None:
         pytest.skip(f"needs {shell}")
     program, before = START[shell]
@@ -197,7 +197,7 @@ def test_a_real_shell_completes(shell: str, database: Path) -> None:
         try:
             screen.wait_for(PROMPT)
             # Typed so that the answer does not stand in the line itself.
-            screen.type(f"{before}{completion(README)[shell]}; echo rea''dy\r")
+            screen.type(f"{before}{completion(COMMANDLINE)[shell]}; echo rea''dy\r")
             screen.wait_for("ready\r")
             for typed, meant in CASES.items():
                 screen.wait_for(PROMPT)
@@ -219,7 +219,7 @@ def test_a_real_fish_completes(database: Path) -> None:
         pytest.skip("needs fish")
     cases = {typed.rstrip("\t"): meant for typed, meant in CASES.items() if typed.count("\t") == 1}
     lines = "\n".join(f'complete -C "beryl-groups {typed}"; echo ---' for typed in cases)
-    script = f"{completion(README)['fish']}\n{lines}\n"
+    script = f"{completion(COMMANDLINE)['fish']}\n{lines}\n"
     done = subprocess.run(
         ["fish", "--no-config"],
         input=script,

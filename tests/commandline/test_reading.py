@@ -226,7 +226,7 @@ def test_what_is_no_database_is_a_sentence(tmp_path: Path) -> None:
     for name, reason in {
         "notes.txt": "it is no SQLite database",
         ".": "it is a folder",
-        "pipe": "it is a device or a pipe",
+        "pipe": "it is a pipe",
         "other.db": "it belongs to another application",
     }.items():
         for command in (["list"], ["create", "team"]):

@@ -225,20 +225,23 @@ def test_an_encrypted_broker_has_it_when_the_command_has_ended(
         to = ["--to", {"mqtt": "mqtts", "redis": "rediss"}[scheme] + f"://{HOST}:{server.port}"]
         files = ["--cafile", str(authority.file), "--cert", str(cert), "--key", str(key)]
         run("broadcast", team, "team", "e", *to, *files)
+        other = ["--server-name", "example.org"]
+        assert "'example.org'" in refusal("broadcast", team, "team", "e", *to, *files, *other)
         assert "trusted here" in refusal("broadcast", team, "team", "e", *to)
 
 
-@pytest.mark.parametrize("option", ["cafile", "cert", "key"])
-def test_a_file_that_cannot_be_used_is_wrong_usage(option: str, team: Path) -> None:
+@pytest.mark.parametrize("option", ["cafile", "cert", "key", "server_name"])
+def test_an_option_that_cannot_be_used_is_wrong_usage(option: str, team: Path) -> None:
     """The option is named, and what it goes with."""
-    arguments = ["broadcast", team, "team", "e", f"--{option}", "missing.pem"]
-    assert misuse(*arguments) == f"--{option} goes with --to.\n"
+    typed = "--" + option.replace("_", "-")
+    arguments = ["broadcast", team, "team", "e", typed, "missing..pem"]
+    assert misuse(*arguments) == f"{typed} goes with --to.\n"
     for to in ("mqtt://localhost", "redis+unix:///socket", "stdout:"):
         assert misuse(*arguments, "--to", to).startswith(
-            f"Invalid value for '--{option}': {option} goes with mqtts:// and rediss:// alone"
+            f"Invalid value for '{typed}': {option} goes with mqtts:// and rediss:// alone"
         )
     sentence = misuse(*arguments, "--to", "mqtts://localhost")
-    assert sentence.startswith(f"Invalid value for '--{option}': {option}")
+    assert sentence.startswith(f"Invalid value for '{typed}': {option}")
 
 
 @pytest.mark.parametrize("scheme", SCHEMES)

@@ -27,7 +27,12 @@ SCOPES = st.sampled_from([Scope(None), Scope(None, "a"), Scope(frozenset({"a", "
 
 
 def between(old: State, new: State) -> Difference:
-    """Return what an engine tells of two moments."""
+    """Return what an engine tells of two moments; a group that comes by its name is the same."""
+    names = {name: group for group, (name, _) in new.items() if group not in old}
+    renumbered = {
+        group: names[name] for group, (name, _) in old.items() if group not in new and name in names
+    }
+    old = {renumbered.get(group, group): state for group, state in old.items()}
     deltas = {}
     for group in old.keys() | new.keys():
         if group not in old:
@@ -38,7 +43,7 @@ def between(old: State, new: State) -> Difference:
             (before, was), (after, now) = old[group], new[group]
             held = now if before != after else None
             deltas[group] = Delta(before, after, now - was, was - now, held)
-    return Difference(deltas, {})
+    return Difference(deltas, renumbered)
 
 
 def seen(state: State, scope: Scope) -> dict[str, frozenset[str]]:

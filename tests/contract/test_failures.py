@@ -95,6 +95,12 @@ def test_different_failures_are_logged_once_each(
             raise TimeoutError("late")
         if topic.endswith("3"):
             raise TimeoutError("never")
+        if topic.endswith("4"):
+
+            class GoneError(OSError):  # another class for each call, of the same name
+                pass
+
+            raise GoneError
 
     crowd.broadcast(send, "crowd", "e", None)
     first, *others = told(caplog)
@@ -106,6 +112,7 @@ def test_different_failures_are_logged_once_each(
         "for 500 topics: 'room:0001', 'room:0011', 'room:0021' and 497 more. OSError('late')",
         "for 500 topics: 'room:0002', 'room:0012', 'room:0022' and 497 more. TimeoutError('late')",
         "for 500 topics: 'room:0003', 'room:0013', 'room:0023' and 497 more. TimeoutError('never')",
+        "for 500 topics: 'room:0004', 'room:0014', 'room:0024' and 497 more. GoneError()",
     ]
 
 

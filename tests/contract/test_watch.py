@@ -78,6 +78,18 @@ def test_what_is_known_is_where_the_telling_begins(groups: Groups) -> None:
         assert take(changes) == [Change("renamed", "still kept", NONE, "kept")]
 
 
+def test_of_what_is_known_nothing_else_is_told(groups: Groups) -> None:
+    """What an application knows of groups that are not watched is left as it is."""
+    groups.add("other", "a", create=True)
+    known = {"other": ["a"], "team:gone": ["a"]}
+    for watched in ({"prefix": "team:"}, {"group": ["team:gone"]}):
+        with groups.watch(known=known, **watched) as changes:
+            assert take(changes) == [Change("deleted", "team:gone", frozenset({"a"}))]
+            groups.create("team:gone")
+            assert take(changes) == [Change("created", "team:gone")]
+        groups.delete("team:gone")
+
+
 def test_with_nothing_known_all_there_is_is_told(groups: Groups) -> None:
     """An application that begins with nothing is told of every group as created."""
     groups.add("team", "a", "b", create=True)
@@ -212,6 +224,7 @@ WRONG: dict[str, tuple[Callable[[Groups], object], type[Exception], str]] = {
     "no mapping": (lambda groups: groups.watch(known=["a"]), TypeError, "a mapping"),  # type: ignore[arg-type]
     "no interval": (lambda groups: groups.watch(interval=0), ValueError, "above 0"),
     "NaN": (lambda groups: groups.watch(interval=float("nan")), ValueError, "above 0"),
+    "True": (lambda groups: groups.watch(interval=True), TypeError, "number of seconds"),
     "text": (lambda groups: groups.watch(interval="1"), TypeError, "number of seconds"),  # type: ignore[arg-type]
 }
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import logging
+import sys
 import threading
 from typing import TYPE_CHECKING
 
 import pytest
 
 from tests.contract.watching import Follower
-from tests.processes import PATIENCE
+from tests.processes import PATIENCE, wait_until
 
 if TYPE_CHECKING:
     from beryl_groups import Change, Groups
@@ -74,6 +75,16 @@ def test_a_callback_that_raises_is_logged_and_told_on(
     assert "The callback of a watch failed at a change of the group 'first'." in caplog.messages
     assert "The callback of a watch failed at a change of the group 'second'." in caplog.messages
     assert "ZeroDivisionError" in caplog.text
+
+
+def test_a_callback_that_exits_ends_its_watch_with_a_word(
+    groups: Groups, caplog: pytest.LogCaptureFixture
+) -> None:
+    """At ``sys.exit`` a thread ends without one, and nobody would know why nothing is told."""
+    with groups.watch(lambda change: sys.exit(3)) as watch:
+        groups.create("team")
+        wait_until(lambda: "ended" in repr(watch))
+    assert "A watch has ended: 3." in caplog.text
 
 
 def test_a_callback_may_write_and_there_is_no_storm(groups: Groups) -> None:

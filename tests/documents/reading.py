@@ -8,6 +8,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 README = ROOT / "README.md"
+COMMANDLINE = ROOT / "beryl_groups" / "commandline" / "README.md"
 CHANNELS = ROOT / "beryl_groups" / "channels" / "README.md"
 POSTGRESQL = ROOT / "beryl_groups" / "postgresql" / "README.md"
 PACKING = ROOT / "beryl_groups" / "__pyinstaller" / "README.md"
@@ -69,7 +70,7 @@ def blocks(document: Path) -> list[Block]:
 
 def completion(document: Path) -> dict[str, str]:
     """Return the line that starts completion in each shell, which a table of the document has."""
-    text = document.read_text(encoding="utf-8").partition("\n### Completion\n")[2]
+    text = document.read_text(encoding="utf-8").partition("\n## Completion\n")[2]
     rows = re.findall(r"^\| (\w+) \| `(.+?)` \| `.+ \|$", text.partition("\n## ")[0], re.MULTILINE)
     return {shell: line.replace(r"\|", "|") for shell, line in rows}
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from beryl_groups import sqlite
+from tests.frozen.make import FOLDER
 from tests.processes import PATIENCE
 from tests.sqlite.namespaces import needs_mounts, python_with_mounts
 from tests.torture.storage import missing, preloaded, scratch
@@ -108,26 +109,67 @@ groups.close()
 """
     *told, last = run(script, path)
     for each in told:
-        assert "as many files open as it may, 64" in each or each == "[]" or "Too many open" in each
+        assert "as many files open as it may, 64" in each or each == "[]" or "too many open" in each
     assert sum("as many files" in each for each in told) >= 2
     assert last == "None"
+
+
+@on_posix
+def test_a_call_that_opens_files_says_when_it_may_open_no_more(path: Path) -> None:
+    """Whichever step has no file left: of a new database, a backup, a restore that migrates."""
+    script = f"""
+groups.backup(path + ".copy")
+limit(resource.RLIMIT_NOFILE, 64)
+for number in range(12):
+    held = []
+    try:
+        while True:
+            held.append(os.open(os.devnull, os.O_RDONLY))
+    except OSError:
+        pass
+    for _ in range(number):
+        os.close(held.pop())
+    tell(lambda: beryl_groups.start(path + str(number)).close())
+    tell(lambda: groups.backup(path + ".copy" + str(number)))
+    tell(lambda: groups.restore(path + ".copy"))
+    tell(lambda: groups.restore({str(FOLDER / "0001.db")!r}))
+    for each in held:
+        os.close(each)
+groups.close()
+"""
+    told = run(script, path)
+    assert told[-1] == "None"
+    failed = [each for each in told if each != "None"]
+    assert len(failed) > 12
+    for each in failed:
+        assert "as many files open as it may, 64" in each or "oo many open files" in each, each
+    assert [each for each in path.parent.iterdir() if each.name.startswith(".")] == []
 
 
 @on_posix
 def test_a_limit_of_file_sizes_is_told(path: Path) -> None:
     """Where a file of the process may not grow, the sentence has the limit."""
     script = """
+groups.add("team", *[f"{n:050}" for n in range(10_000)])
+groups.backup(path + ".copy")
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-limit(resource.RLIMIT_FSIZE, 200_000)
-tell(lambda: groups.add("team", *[f"{n:050}" for n in range(20_000)]))
-limit(resource.RLIMIT_FSIZE, resource.RLIM_INFINITY)
-tell(lambda: groups.add("team", "a"))
+for most in (200_000, 1_000_000):
+    limit(resource.RLIMIT_FSIZE, most)
+    tell(lambda: groups.add("team", *[f"{n:0500}" for n in range(20_000)]))
+    tell(lambda: groups.restore(path + ".copy"))
+    tell(lambda: groups.backup(path + ".another"))
+    limit(resource.RLIMIT_FSIZE, resource.RLIM_INFINITY)
+    tell(lambda: groups.add("team", "a"))
 groups.close()
 """
-    told, last = run(script, path)
-    assert "StorageFailed" in told
-    assert "a file of this process may have no more than 200,000 bytes" in told
-    assert last == "None"
+    lines = run(script, path)
+    for most in ("200,000", "1,000,000"):
+        *told, last = lines[:4]
+        for each in told:
+            assert f"a file of this process may have no more than {most} bytes" in each
+        assert last == "None"
+        del lines[:4]
+    assert sorted(each.name for each in path.parent.iterdir()) == ["groups.db", "groups.db.copy"]
 
 
 @on_posix

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import shutil
 from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING
 
 import pytest
 
 import beryl_groups
-from beryl_groups import StorageFailed, sqlite
+from beryl_groups import StartFailed, StorageFailed, sqlite
+from tests.commandline.running import refusal, run
+from tests.contract.copies import made
 from tests.processes import open_files
-from tests.sqlite.opening import run_sql
+from tests.sqlite.opening import kill_another_process, run_sql
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -121,3 +124,36 @@ def test_an_error_that_is_kept_keeps_no_file_open(path: Path) -> None:
     assert kept.value.__traceback__ is not None
     assert [name for name in open_files() if str(path) in name] == []
     assert list(path.parent.iterdir()) == [path]
+
+
+def test_a_damaged_file_says_which_files_to_move_away(tmp_path: Path, path: Path) -> None:
+    """As one is over which a backup was copied beside its old WAL: a restore makes a new one."""
+    backup = made(tmp_path / "copy.db", {"group": {f"topic:{n}" for n in range(3000)}})
+    old = made(tmp_path / "old.db", {f"old:{n}": {f"{n}:{m}" for m in range(9)} for n in range(50)})
+    shutil.copy(old, path)
+    kill_another_process(
+        path, "UPDATE groups SET name = name || 'x'", "UPDATE group_topics SET topic = topic || 'x'"
+    )
+    shutil.copy(backup, path)
+    beside = [path, path.with_name("groups.db-wal"), path.with_name("groups.db-shm")]
+    told = (
+        "the file is damaged (database disk image is malformed): close every handle on it, move "
+        f"{', '.join(repr(each.name) for each in beside)} away, and restore a backup into a new "
+        "file"
+    )
+    with pytest.raises(StartFailed) as refused:
+        beryl_groups.start(path)
+    assert refused.value.reason == told
+    assert refusal("restore", path, backup) == str(refused.value)
+    for each in beside:
+        each.unlink(missing_ok=True)
+    assert run("restore", path, backup).errors == ""
+
+    with beryl_groups.start(path) as groups:
+        assert list(groups) == ["group"]
+        with path.open("r+b") as file:
+            file.seek(8 * 4096)
+            file.write(b"\xff" * 4096)
+        with pytest.raises(StorageFailed) as failed:
+            groups.restore(backup)
+        assert str(failed.value) == f"The database {str(path)!r} failed: {told}."

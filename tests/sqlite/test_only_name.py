@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import os
+import sys
 from typing import TYPE_CHECKING
 
 import pytest
 
 import beryl_groups
-from beryl_groups import StartFailed
+from beryl_groups import StartFailed, StorageFailed
 from tests.commandline.running import refusal
 from tests.processes import in_thread
 from tests.sqlite.namespaces import needs_mounts, python_with_mounts
-from tests.sqlite.opening import everything
+from tests.sqlite.opening import another_process, everything
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -70,6 +71,68 @@ def test_a_name_that_goes_in_a_moment_is_waited_for(made: Path, tmp_path: Path) 
     other.unlink()
     with opening.result() as groups:
         assert list(groups) == ["old"]
+
+
+def test_a_backup_with_two_names_is_not_restored(made: Path, tmp_path: Path) -> None:
+    """What its writer has beside another name would be left out, so a database says which it is."""
+    with beryl_groups.start(tmp_path / "groups.db") as groups, beryl_groups.start(made) as live:
+        live.create("in the WAL")
+        groups.restore(made)
+        assert list(groups) == ["in the WAL", "old"]
+        live.create("later")
+        os.link(made, tmp_path / "other.db")
+        for given in (made, tmp_path / "other.db"):
+            with pytest.raises(StorageFailed, match=r"was not restored: the file has 2 names"):
+                groups.restore(given)
+        assert "2 names (hard links)" in refusal("restore", tmp_path / "new.db", made)
+        assert list(groups) == ["in the WAL", "old"]
+        assert not (tmp_path / "new.db").exists()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells who has locked a file")
+def test_a_file_that_was_moved_while_it_was_open_is_not_restored(
+    made: Path, tmp_path: Path
+) -> None:
+    """Beside its old name lies what was written last; once it is closed there, it can be."""
+    moved = made.with_name("moved.db")
+    with (
+        beryl_groups.start(tmp_path / "groups.db") as groups,
+        another_process(made, "INSERT INTO groups (name) VALUES ('in the WAL')"),
+    ):
+        made.rename(moved)
+        with pytest.raises(StorageFailed, match="somebody has it open, and what was written last"):
+            groups.restore(moved)
+        assert "somebody has it open" in refusal("restore", tmp_path / "new.db", moved)
+        assert list(groups) == []
+        assert not (tmp_path / "new.db").exists()
+        moved.rename(made)
+        groups.restore(made)
+        assert list(groups) == ["in the WAL", "old"]
+
+
+RESTORE = """
+import sys
+import beryl_groups
+with beryl_groups.start(":memory:") as groups:
+    try:
+        groups.restore(sys.argv[1])
+    except beryl_groups.StorageFailed as error:
+        print(error)
+    print(list(groups))
+"""
+
+
+@needs_mounts
+def test_a_backup_that_is_mounted_alone_is_not_restored(made: Path, tmp_path: Path) -> None:
+    """It may be a database whose WAL was left outside."""
+    (tmp_path / "inside.db").touch()
+    with beryl_groups.start(made) as groups:
+        groups.create("in the WAL")
+        told, held = python_with_mounts(
+            RESTORE, tmp_path / "inside.db", made, mounts='mount --bind "$2" "$1"'
+        ).splitlines()
+    assert "was not restored: it is mounted without its folder" in told
+    assert held == "[]"
 
 
 @needs_mounts

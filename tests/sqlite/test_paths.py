@@ -128,7 +128,7 @@ def test_a_question_mark_in_a_url_object_is_part_of_the_path(tmp_path: Path) -> 
 @pytest.mark.parametrize(
     ("url", "reason"),
     [
-        ("postgresql://user:secret@host/groups", "'postgresql' is not supported"),
+        ("mysql://user:secret@host/groups", "'mysql' is not supported"),
         ("sqlite+aiosqlite:///groups.db", "'sqlite.aiosqlite' is not supported"),
         ("sqlite:///groups.db?mode=ro", "options in a URL are not supported"),
         ("sqlite://host/groups.db", "a host .* not supported"),

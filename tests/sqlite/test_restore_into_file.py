@@ -13,6 +13,7 @@ from tests.contract.copies import contents, made, names_in
 from tests.frozen.make import FOLDER, GROUPS
 from tests.processes import gather
 from tests.sqlite.opening import everything, run_sql
+from tests.torture.storage import missing, preloaded, scratch
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -110,6 +111,19 @@ def test_a_restore_waits_for_a_writer_and_no_longer(path: Path, backup: Path) ->
             groups.restore(backup)
         assert list(groups) == []
     assert sorted(names_in(path.parent)) == ["backups", path.name]
+
+
+@pytest.mark.skipif(missing() is not None, reason=missing() or "it can be watched")
+def test_a_restore_is_on_disk_when_it_returns_whatever_other_calls_are() -> None:
+    """Where ``synchronous="normal"`` spares calls the wait for the disk, a restore waits for it."""
+    with (
+        scratch() as folder,
+        preloaded(folder, None, "tests.sqlite.unsynced", str(folder)) as process,
+    ):
+        assert process.stdout is not None
+        told, *held = process.stdout.read().splitlines()
+    assert "failed: the disk reports a fault" in told
+    assert held == ["['before', 'unsynced']", "['restored', 'unsynced']"]
 
 
 def test_a_restore_that_runs_out_of_disk_changes_nothing(path: Path, backup: Path) -> None:

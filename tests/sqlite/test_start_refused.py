@@ -67,18 +67,6 @@ def test_a_name_in_a_damaged_file_does_not_break_the_sentence(path: Path) -> Non
     assert "(two lines)" in refusal(path)
 
 
-def test_a_folder_is_refused(path: Path) -> None:
-    """A folder is no database."""
-    path.mkdir()
-    assert refusal(path) == "it is a folder"
-
-
-def test_a_pipe_is_refused(path: Path) -> None:
-    """What is no regular file is refused, and nobody waits for its other end."""
-    os.mkfifo(path)
-    assert "disk I/O error" in refusal(path)
-
-
 def test_a_missing_folder_is_refused(tmp_path: Path) -> None:
     """No folder is made: the sentence names the one that is not there."""
     missing = tmp_path / "missing"

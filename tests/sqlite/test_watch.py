@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import logging
-import os
 import threading
 import time
 from typing import TYPE_CHECKING
@@ -15,7 +14,7 @@ import beryl_groups
 from beryl_groups import Change, StorageFailed, lookout, sqlite
 from beryl_groups.sqlite import seen
 from tests.contract.watching import Follower, take
-from tests.processes import PATIENCE, Fork, gather, in_thread, open_files, opened_since, shell
+from tests.processes import PATIENCE, gather, open_files, opened_since, shell
 from tests.sqlite.opening import (
     everything,
     folder_for_all,
@@ -28,13 +27,12 @@ from tests.sqlite.test_damage import broken_schema
 from tests.sqlite.test_shell import EDITS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Set
+    from collections.abc import Set
     from pathlib import Path
 
     from beryl_groups import Groups
     from beryl_groups.changes import Difference
     from beryl_groups.engine import Range
-    from beryl_groups.sqlite.connections import Connection
 
 
 def test_edits_made_with_the_shell_are_told(groups: Groups, path: Path) -> None:
@@ -195,37 +193,6 @@ def test_a_database_that_cannot_be_read_is_not_watched(groups: Groups, path: Pat
         assert take(changes) == [Change("created", "team")]
 
 
-def replace(path: Path) -> None:
-    path.rename(path.with_name("kept.db"))
-    with beryl_groups.start(path.with_name("other.db")) as other:
-        other.create("theirs")
-    path.with_name("other.db").rename(path)
-
-
-GONE: dict[str, Callable[[Path], object]] = {
-    "moved": lambda path: path.rename(path.with_name("kept.db")),
-    "deleted": lambda path: path.unlink(),
-    "replaced": replace,
-}
-
-
-@pytest.mark.parametrize("go", GONE.values(), ids=GONE)
-def test_a_file_that_was_moved_or_replaced_ends_the_watch(
-    groups: Groups, path: Path, go: Callable[[Path], object], caplog: pytest.LogCaptureFixture
-) -> None:
-    """Who iterates gets an error, a callback's end is logged, and a later watch is refused."""
-    follower = Follower()
-    watch, changes = groups.watch(follower), groups.watch()
-    go(path)
-    with pytest.raises(StorageFailed, match="moved or replaced"):
-        in_thread(lambda: next(changes)).result(PATIENCE)
-    watch.stop()
-    with pytest.raises(StorageFailed, match="moved or replaced"):
-        groups.watch()
-    assert "A watch has ended: The file " in caplog.text
-    assert not follower.told
-
-
 def test_a_database_in_memory_is_watched() -> None:
     """It is a file as well, and ends with its handle."""
     with beryl_groups.start(":memory:") as groups:
@@ -233,15 +200,6 @@ def test_a_database_in_memory_is_watched() -> None:
         groups.create("team")
         assert take(changes) == [Change("created", "team")]
     assert list(changes) == []
-
-
-def test_a_close_leaves_nothing_open(database: str) -> None:
-    """Neither the file nor what was seen of it is held any longer."""
-    before = open_files()
-    with beryl_groups.start(database) as groups:
-        groups.watch(lambda change: None)
-        groups.create("team")
-    assert opened_since(before) == []
 
 
 def test_one_connection_serves_all_watches(groups: Groups, database: str) -> None:
@@ -290,50 +248,6 @@ def test_looks_are_farther_apart_where_there_is_much_to_read(groups: Groups) -> 
                 break
     spent = sum(used for _, used in taken[:4])
     assert taken[4][0] - taken[0][0] > 20 * spent - lookout._SLACK
-
-
-ENDLESS = """
-    WITH RECURSIVE n(x) AS (SELECT coalesce(begin(), 1) UNION ALL SELECT x + 1 FROM n)
-    SELECT count(*) FROM n
-"""
-
-
-@pytest.fixture
-def endless_look(monkeypatch: pytest.MonkeyPatch) -> threading.Event:
-    """Have the look that comes next never end by itself, and tell when it has begun."""
-    see, begun = seen.see, threading.Event()
-
-    def see_for_ever(connection: Connection) -> Difference:
-        if not begun.is_set():
-            connection.create_function("begin", 0, begun.set)
-            connection.execute(ENDLESS).fetchall()
-        return see(connection)
-
-    monkeypatch.setattr(seen, "see", see_for_ever)
-    begun.set()
-    return begun
-
-
-def test_a_close_cuts_a_look_short(groups: Groups, endless_look: threading.Event) -> None:
-    """However much there is to read, who closes the handle waits for nothing."""
-    changes = groups.watch()
-    endless_look.clear()
-    groups.create("team")
-    assert endless_look.wait(PATIENCE)
-    in_thread(groups.close).result(PATIENCE)
-    assert list(changes) == []
-
-
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system knows no fork")
-@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
-def test_a_fork_cuts_a_look_short(groups: Groups, endless_look: threading.Event) -> None:
-    """And the parent looks once more, so that nothing is missed."""
-    with groups.watch() as changes:
-        endless_look.clear()
-        groups.create("team")
-        assert endless_look.wait(PATIENCE)
-        Fork(bool).result()
-        assert take(changes) == [Change("created", "team")]
 
 
 def test_the_driver_knows_databases_in_memory_that_have_a_name() -> None:

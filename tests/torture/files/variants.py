@@ -47,10 +47,12 @@ def dies_of_damage() -> None:
     """A damaged file takes the process along."""
     sound = sqlite_errors.reason
 
-    def reason(error: BaseException, location: Location | None = None) -> str:
+    def reason(
+        error: BaseException, location: Location | None = None, *, growing_to: int = 0
+    ) -> str:
         if connections.primary_code(error) == sqlite.driver.SQLITE_CORRUPT:
             os.abort()
-        return sound(error, location)
+        return sound(error, location, growing_to=growing_to)
 
     sqlite_errors.reason = reason
 
@@ -59,10 +61,12 @@ def hangs_on_damage() -> None:
     """A damaged file is looked at for ever."""
     sound = sqlite_errors.reason
 
-    def reason(error: BaseException, location: Location | None = None) -> str:
+    def reason(
+        error: BaseException, location: Location | None = None, *, growing_to: int = 0
+    ) -> str:
         if connections.primary_code(error) == sqlite.driver.SQLITE_CORRUPT:
             time.sleep(10**6)
-        return sound(error, location)
+        return sound(error, location, growing_to=growing_to)
 
     sqlite_errors.reason = reason
 

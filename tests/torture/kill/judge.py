@@ -154,9 +154,10 @@ def expect_copies(folder: Path, threads: list[Testimony], package: Path | None) 
                 if thread.of(content(path, package)) != {SHARED: set(), **model}:
                     raise Fault(f"{path} does not hold what was there when it was made")
         drafts += thread.begun is not None and thread.begun[0] == "backup"
-    if [path for path in there if not path.name.startswith(".beryl-")] or len(there) > drafts:
+    left = {path for path in there if not path.name.endswith("-lock")}
+    if [path for path in there if not path.name.startswith(".beryl-")] or len(left) > drafts:
         raise Fault(f"left beside the copies: {sorted(there)}")
-    return len(there)
+    return len(left)
 
 
 def interrupted(threads: Iterable[Testimony], openings: bytes, opening: str) -> Iterator[str]:
