@@ -14,6 +14,7 @@ import itertools
 import os
 import select
 from contextlib import contextmanager, suppress
+from itertools import zip_longest
 from typing import TYPE_CHECKING, Any
 
 import psycopg
@@ -49,6 +50,7 @@ _MANY_ROWS: dict[Executable, str] = {
     ),
 }
 
+_READ_COMMITTED = "SET default_transaction_isolation = 'read committed'"
 _READ = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
 _DECLARE = "DECLARE beryl_groups_stream NO SCROLL CURSOR FOR "
 _FETCH = f"FETCH {MANY} FROM beryl_groups_stream"
@@ -76,6 +78,8 @@ class Connection:
     driver: psycopg.Connection[Any] | None = None
     pgconn: PGconn
     is_open = False
+    is_direct = False
+    """Whether it is the server itself that answers, which remembers what it was told."""
 
     def open(self, options: dict[str, Any]) -> None:
         """Connect to the server."""
@@ -89,15 +93,17 @@ class Connection:
         self._poll = select.poll() if hasattr(select, "poll") else None
         if self._poll is not None:
             self._poll.register(driver, select.POLLIN)
-        self._prepares = False
         ((pid,),) = self.rows("SELECT pg_backend_pid()")
-        self._prepares = pid == self.pgconn.backend_pid  # a pooler gives a number of its own
+        if pid == self.pgconn.backend_pid:  # a pooler gives a number of its own
+            self.run((_READ_COMMITTED, ()))
+            self.is_direct = True
         self.is_open = True
 
     def run(self, *steps: Step) -> list[PGresult]:
         """Send the steps together, and return what each gave; the first that fails is raised.
 
-        Those after it have not been carried out then. Where the connection breaks, `LostError`.
+        Those after it have not been carried out then. Steps that say nothing of a transaction are
+        one, which is committed when this returns. Where the connection breaks, `LostError`.
         """
         awaited: list[tuple[bytes, bytes] | None] = []
         try:
@@ -105,22 +111,22 @@ class Connection:
                 self._send(SQL[statement], [parameter(value) for value in values], awaited)
         except psycopg.OperationalError as error:
             raise LostError(str(error), 0, error) from None
-        answers = self._receive()
+        answers, to_the_end = self._receive()
         results: list[PGresult] = []
-        for prepared, answer in zip(awaited, answers, strict=False):
+        # What is answered beyond the steps is that the commit of all has failed.
+        for prepared, answer in zip_longest(awaited[: len(answers)], answers):
             if answer.status == ExecStatus.FATAL_ERROR:
                 refusal = psycopg.errors.error_from_result(answer)
                 if self.pgconn.status == ConnStatus.BAD:
-                    raise LostError(
-                        str(refusal), len(results) if refusal.sqlstate else None, refusal
-                    )
+                    told = refusal.sqlstate is not None and len(results) < len(steps)
+                    raise LostError(str(refusal), len(results) if told else None, refusal)
                 raise refusal
             if prepared is None:
                 results.append(answer)
             else:
                 text, name = prepared
                 self._names[text] = name
-        if len(results) < len(steps):
+        if not to_the_end:
             raise LostError("the server closed the connection", None)
         return results
 
@@ -211,7 +217,7 @@ class Connection:
         values: list[bytes | None],
         awaited: list[tuple[bytes, bytes] | None],
     ) -> None:
-        if not self._prepares:
+        if not self.is_direct:
             self.pgconn.send_query_params(text, values)
         else:
             name = self._names.get(text)
@@ -222,18 +228,17 @@ class Connection:
             self.pgconn.send_query_prepared(name, values)
         awaited.append(None)
 
-    def _receive(self) -> list[PGresult]:
+    def _receive(self) -> tuple[list[PGresult], bool]:
         results: list[PGresult] = []
         try:
             self.pgconn.pipeline_sync()
-            self._wait(_until_sync(self.pgconn, results))
+            return results, self._wait(_until_sync(self.pgconn, results))
         except psycopg.OperationalError as error:
             raise LostError(str(error), None, error) from None
-        return results
 
 
-def _until_sync(pgconn: PGconn, results: list[PGresult]) -> Generator[Wait, Ready | int, None]:
-    """Send what has not been sent yet, and read all answers."""
+def _until_sync(pgconn: PGconn, results: list[PGresult]) -> Generator[Wait, Ready | int, bool]:
+    """Send what has not been sent yet, and read all answers; tell whether the last has come."""
     while pgconn.flush():
         if (yield Wait.RW) & Ready.R:
             pgconn.consume_input()  # or both sides would wait for the other to read
@@ -245,8 +250,8 @@ def _until_sync(pgconn: PGconn, results: list[PGresult]) -> Generator[Wait, Read
         result = pgconn.get_result()
         if result is None:
             if pgconn.status == ConnStatus.BAD:
-                return
+                return False
         elif result.status == ExecStatus.PIPELINE_SYNC:
-            return
+            return True
         else:
             results.append(result)

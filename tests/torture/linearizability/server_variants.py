@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from beryl_groups.postgresql import turns, writes
 from beryl_groups.postgresql.connections import Connection
+from beryl_groups.postgresql.session import TransactionSession
 from beryl_groups.postgresql.turns import Turn
 
 if TYPE_CHECKING:
@@ -43,42 +44,31 @@ def slow_to_commit() -> None:
     Connection.run = run  # type: ignore[method-assign]
 
 
-def lets_others_into_transactions() -> None:
-    """A transaction holds the lock of writers beside others."""
+def commits_each_write_of_a_transaction() -> None:
+    """A transaction is committed after each of its writes."""
+    sound = TransactionSession.write
+
+    def write(self: TransactionSession, operation: Any, *given: Any) -> Any:
+        result = sound(self, operation, *given)
+        connection = self._connection
+        turns.commit(connection)
+        connection.run(turns.BEGIN, (Turn("normal").alone, ("60000",)))
+        return result
+
+    TransactionSession.write = write  # type: ignore[method-assign, assignment]
+
+
+def locks_no_group() -> None:
+    """A call that looks before it writes does so beside others that do."""
     slow_between_statements()
-    sound = Turn.__init__
-
-    def make(self: Turn, *given: Any) -> None:
-        sound(self, *given)
-        self.alone = self.shared
-
-    Turn.__init__ = make  # type: ignore[method-assign, assignment]
-
-
-def believes_what_it_saw_before_a_wait() -> None:
-    """A group that was not found after a wait is not looked for once more."""
-    slow_between_statements()
-    writes._is_there = lambda *_: False
-
-
-def adds_to_what_has_another_name() -> None:
-    """The row of the group is not locked, which may be renamed before the topic is there."""
-    slow_between_statements()
-    writes._HOLD_BESIDE = writes._HOLD_BESIDE.replace(" FOR KEY SHARE", "")
-    writes._ADD = writes._ADD_TO_HELD
-
-    def adding(name: str, topics: Any) -> Any:
-        return (writes._HOLD_BESIDE, (name,)), (writes._ADD_TO_HELD, (sorted(topics),))
-
-    writes._adding = adding
+    writes._HOLD_ALONE = writes._HOLD_ALONE.replace(" FOR UPDATE", "")
 
 
 BROKEN = {
     broken.__name__: broken
     for broken in (
-        lets_others_into_transactions,
-        believes_what_it_saw_before_a_wait,
-        adds_to_what_has_another_name,
+        commits_each_write_of_a_transaction,
+        locks_no_group,
     )
 }
 SLOWED = {slowed.__name__: slowed for slowed in (slow_between_statements, slow_to_commit)}
