@@ -72,6 +72,10 @@ _LOADERS: dict[str, type[Loader]] = {
 }
 
 
+UNPREPARED = frozenset({"26000", "42P05"})
+"""What the server says where a statement that was prepared is not, or is already."""
+
+
 class LostError(Exception):
     """The connection broke before all statements were answered.
 
@@ -134,6 +138,8 @@ class Connection:
                 if self.pgconn.status == ConnStatus.BAD:
                     told = refusal.sqlstate is not None and len(results) < len(steps)
                     raise LostError(str(refusal), len(results) if told else None, refusal)
+                if refusal.sqlstate in UNPREPARED:
+                    self.is_direct = False  # so it seemed, but somebody stands between
                 raise refusal
             if prepared is None:
                 results.append(answer)

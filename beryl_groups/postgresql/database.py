@@ -83,8 +83,12 @@ class Database:
                 self.pool.give_back(connection)
                 raise
             except BaseException as error:
-                self.pool.discard(connection)
-                if isinstance(error, LostError) and monotonic() < deadline:
+                mistaken = errors.is_mistaken(error)
+                if mistaken:
+                    self._undo(connection)
+                else:
+                    self.pool.discard(connection)
+                if (mistaken or isinstance(error, LostError)) and monotonic() < deadline:
                     continue
                 if isinstance(error, ERRORS):
                     raise self.translated(error) from error
