@@ -18,8 +18,11 @@ from itertools import zip_longest
 from typing import TYPE_CHECKING, Any
 
 import psycopg
-from psycopg.adapt import Transformer
+from psycopg.adapt import Loader, Transformer
 from psycopg.pq import ConnStatus, ExecStatus, TransactionStatus
+from psycopg.types.bool import BoolLoader
+from psycopg.types.numeric import IntDumper, IntLoader
+from psycopg.types.string import StrDumper, TextLoader
 from psycopg.waiting import Ready, Wait
 
 from beryl_groups import statements
@@ -58,6 +61,20 @@ _CLOSE = "CLOSE beryl_groups_stream"
 
 _numbers = itertools.count(1)
 
+_LOADERS: dict[str, type[Loader]] = {
+    "bool": BoolLoader,
+    "int4": IntLoader,
+    "int8": IntLoader,
+    "name": TextLoader,
+    "oid": IntLoader,
+    "text": TextLoader,
+    "varchar": TextLoader,
+}
+
+
+UNPREPARED = frozenset({"26000", "42P05"})
+"""What the server says where a statement that was prepared is not, or is already."""
+
 
 class LostError(Exception):
     """The connection broke before all statements were answered.
@@ -85,6 +102,7 @@ class Connection:
         """Connect to the server."""
         self._process = os.getpid()
         self.driver = driver = psycopg.connect(**options, autocommit=True, prepare_threshold=None)
+        use_own_adapters(driver)
         self.pgconn, self._wait = driver.pgconn, driver.wait
         self.pgconn.enter_pipeline_mode()
         self._transformer = Transformer(driver)
@@ -120,6 +138,8 @@ class Connection:
                 if self.pgconn.status == ConnStatus.BAD:
                     told = refusal.sqlstate is not None and len(results) < len(steps)
                     raise LostError(str(refusal), len(results) if told else None, refusal)
+                if refusal.sqlstate in UNPREPARED:
+                    self.is_direct = False  # so it seemed, but somebody stands between
                 raise refusal
             if prepared is None:
                 results.append(answer)
@@ -235,6 +255,14 @@ class Connection:
             return results, self._wait(_until_sync(self.pgconn, results))
         except psycopg.OperationalError as error:
             raise LostError(str(error), None, error) from None
+
+
+def use_own_adapters(driver: psycopg.Connection[Any]) -> None:
+    """Have values be what they are, whatever a host program has registered with psycopg."""
+    for name, loader in _LOADERS.items():
+        driver.adapters.register_loader(name, loader)
+    driver.adapters.register_dumper(str, StrDumper)
+    driver.adapters.register_dumper(int, IntDumper)
 
 
 def _until_sync(pgconn: PGconn, results: list[PGresult]) -> Generator[Wait, Ready | int, bool]:

@@ -60,11 +60,11 @@ def give_back(url: str) -> None:
     _free.append(url)
 
 
-def make() -> str:
+def make(*options: str) -> str:
     """Return the URL of a database that is quite empty."""
     there = server()
     name = f"test_{os.getpid()}_{next(_numbers)}"
-    sql(there, f"CREATE DATABASE {name}")
+    sql(there, " ".join([f"CREATE DATABASE {name}", *options]))
     return f"{there.rpartition('/')[0]}/{name}"
 
 

@@ -12,36 +12,49 @@ from beryl_groups.postgresql.session import TransactionSession
 from beryl_groups.postgresql.turns import Turn
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from beryl_groups.postgresql.connections import Step
+
+    Run = Callable[..., list[Any]]
+
+
+def _run_by(pace: Callable[[Connection, tuple[Step, ...], Run], list[Any]]) -> None:
+    """Have what is sent together be carried out in another way, in one transaction all the same."""
+    sound = Connection.run
+
+    def run(self: Connection, *steps: Step) -> list[Any]:
+        if len(steps) == 1:
+            return sound(self, *steps)
+        if self.in_transaction or steps[0] is turns.BEGIN:
+            return pace(self, steps, sound)
+        return pace(self, (turns.BEGIN, *steps, turns.COMMIT), sound)[1:-1]
+
+    Connection.run = run  # type: ignore[method-assign]
 
 
 def slow_between_statements() -> None:
     """The statements that are sent as one are sent one by one, with a pause before each."""
-    sound = Connection.run
 
-    def run(self: Connection, *steps: Step) -> list[Any]:
+    def pace(connection: Connection, steps: tuple[Step, ...], run: Run) -> list[Any]:
         results = []
         for step in steps:
-            if len(steps) > 1:
-                time.sleep(random.choice((0, 0.001, 0.003)))
-            results += sound(self, step)
+            time.sleep(random.choice((0, 0.001, 0.003)))
+            results += run(connection, step)
         return results
 
-    Connection.run = run  # type: ignore[method-assign]
+    _run_by(pace)
 
 
 def slow_to_commit() -> None:
     """A commit is asked for a while after all that it is to hold."""
-    sound = Connection.run
 
-    def run(self: Connection, *steps: Step) -> list[Any]:
-        if steps[-1] != turns.COMMIT or len(steps) == 1:
-            return sound(self, *steps)
-        before = sound(self, *steps[:-1])
+    def pace(connection: Connection, steps: tuple[Step, ...], run: Run) -> list[Any]:
+        results = run(connection, *steps[:-1])
         time.sleep(random.choice((0, 0.002, 0.005)))
-        return before + sound(self, steps[-1])
+        return results + run(connection, steps[-1])
 
-    Connection.run = run  # type: ignore[method-assign]
+    _run_by(pace)
 
 
 def commits_each_write_of_a_transaction() -> None:
