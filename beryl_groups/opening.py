@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
 Synchronous = Literal["full", "normal"]
 
-_CONNECTIONS = 8
-"""Few, for the server has a process for each; more made no thread faster that was measured."""
+_CONNECTIONS = 16
+"""Few, for the server has a process for each; opened only when so many are in use at once."""
 
 
 def open_engine(

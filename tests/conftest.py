@@ -12,7 +12,7 @@ import beryl_groups
 from beryl_groups.sqlite import connections
 from tests.aio import loops
 from tests.contract.copies import made
-from tests.postgresql import shared
+from tests.postgresql import databases, shared
 from tests.processes import PATIENCE
 
 if TYPE_CHECKING:
@@ -29,7 +29,14 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 
 
 # These take minutes, or pack: they are for CI, and for whoever names them.
-collect_ignore = ["benchmarks", "coherence/test_runs.py", "freezing", "torture"]
+collect_ignore = [
+    "benchmarks",
+    "coherence/test_runs.py",
+    "freezing",
+    "postgresql/test_moving.py",
+    "postgresql/test_own_servers.py",
+    "torture",
+]
 if "CI" in os.environ:
     collect_ignore = []
 
@@ -40,6 +47,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
+    databases.leave()
     if not hasattr(config, "workerinput"):
         shared.end()
 

@@ -85,7 +85,16 @@ def _shown(url: URL) -> str:
     return url.update_query_dict(secrets).render_as_string(hide_password=True)
 
 
+# A network that swallows all is noticed after half a minute, and not after hours.
+_LIVELY = {
+    "keepalives_idle": 10,
+    "keepalives_interval": 5,
+    "keepalives_count": 4,
+    "tcp_user_timeout": 30_000,
+}
+
+
 def with_patience(address: Address, seconds: float) -> dict[str, Any]:
     """Return what libpq is given by somebody who waits so long for an answer of the server."""
     # Whole seconds are all that libpq knows, and 0 would be forever.
-    return {"connect_timeout": max(2, round(min(seconds, 60))), **address.options}
+    return {"connect_timeout": max(2, round(min(seconds, 60))), **_LIVELY, **address.options}

@@ -14,11 +14,15 @@ import itertools
 import os
 import select
 from contextlib import contextmanager, suppress
+from itertools import zip_longest
 from typing import TYPE_CHECKING, Any
 
 import psycopg
-from psycopg.adapt import Transformer
+from psycopg.adapt import Loader, Transformer
 from psycopg.pq import ConnStatus, ExecStatus, TransactionStatus
+from psycopg.types.bool import BoolLoader
+from psycopg.types.numeric import IntDumper, IntLoader
+from psycopg.types.string import StrDumper, TextLoader
 from psycopg.waiting import Ready, Wait
 
 from beryl_groups import statements
@@ -49,12 +53,27 @@ _MANY_ROWS: dict[Executable, str] = {
     ),
 }
 
+_READ_COMMITTED = "SET default_transaction_isolation = 'read committed'"
 _READ = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
 _DECLARE = "DECLARE beryl_groups_stream NO SCROLL CURSOR FOR "
 _FETCH = f"FETCH {MANY} FROM beryl_groups_stream"
 _CLOSE = "CLOSE beryl_groups_stream"
 
 _numbers = itertools.count(1)
+
+_LOADERS: dict[str, type[Loader]] = {
+    "bool": BoolLoader,
+    "int4": IntLoader,
+    "int8": IntLoader,
+    "name": TextLoader,
+    "oid": IntLoader,
+    "text": TextLoader,
+    "varchar": TextLoader,
+}
+
+
+UNPREPARED = frozenset({"26000", "42P05"})
+"""What the server says where a statement that was prepared is not, or is already."""
 
 
 class LostError(Exception):
@@ -76,11 +95,14 @@ class Connection:
     driver: psycopg.Connection[Any] | None = None
     pgconn: PGconn
     is_open = False
+    is_direct = False
+    """Whether it is the server itself that answers, which remembers what it was told."""
 
     def open(self, options: dict[str, Any]) -> None:
         """Connect to the server."""
         self._process = os.getpid()
         self.driver = driver = psycopg.connect(**options, autocommit=True, prepare_threshold=None)
+        use_own_adapters(driver)
         self.pgconn, self._wait = driver.pgconn, driver.wait
         self.pgconn.enter_pipeline_mode()
         self._transformer = Transformer(driver)
@@ -89,15 +111,17 @@ class Connection:
         self._poll = select.poll() if hasattr(select, "poll") else None
         if self._poll is not None:
             self._poll.register(driver, select.POLLIN)
-        self._prepares = False
         ((pid,),) = self.rows("SELECT pg_backend_pid()")
-        self._prepares = pid == self.pgconn.backend_pid  # a pooler gives a number of its own
+        if pid == self.pgconn.backend_pid:  # a pooler gives a number of its own
+            self.run((_READ_COMMITTED, ()))
+            self.is_direct = True
         self.is_open = True
 
     def run(self, *steps: Step) -> list[PGresult]:
         """Send the steps together, and return what each gave; the first that fails is raised.
 
-        Those after it have not been carried out then. Where the connection breaks, `LostError`.
+        Those after it have not been carried out then. Steps that say nothing of a transaction are
+        one, which is committed when this returns. Where the connection breaks, `LostError`.
         """
         awaited: list[tuple[bytes, bytes] | None] = []
         try:
@@ -105,22 +129,24 @@ class Connection:
                 self._send(SQL[statement], [parameter(value) for value in values], awaited)
         except psycopg.OperationalError as error:
             raise LostError(str(error), 0, error) from None
-        answers = self._receive()
+        answers, to_the_end = self._receive()
         results: list[PGresult] = []
-        for prepared, answer in zip(awaited, answers, strict=False):
+        # What is answered beyond the steps is that the commit of all has failed.
+        for prepared, answer in zip_longest(awaited[: len(answers)], answers):
             if answer.status == ExecStatus.FATAL_ERROR:
                 refusal = psycopg.errors.error_from_result(answer)
                 if self.pgconn.status == ConnStatus.BAD:
-                    raise LostError(
-                        str(refusal), len(results) if refusal.sqlstate else None, refusal
-                    )
+                    told = refusal.sqlstate is not None and len(results) < len(steps)
+                    raise LostError(str(refusal), len(results) if told else None, refusal)
+                if refusal.sqlstate in UNPREPARED:
+                    self.is_direct = False  # so it seemed, but somebody stands between
                 raise refusal
             if prepared is None:
                 results.append(answer)
             else:
                 text, name = prepared
                 self._names[text] = name
-        if len(results) < len(steps):
+        if not to_the_end:
             raise LostError("the server closed the connection", None)
         return results
 
@@ -211,7 +237,7 @@ class Connection:
         values: list[bytes | None],
         awaited: list[tuple[bytes, bytes] | None],
     ) -> None:
-        if not self._prepares:
+        if not self.is_direct:
             self.pgconn.send_query_params(text, values)
         else:
             name = self._names.get(text)
@@ -222,18 +248,25 @@ class Connection:
             self.pgconn.send_query_prepared(name, values)
         awaited.append(None)
 
-    def _receive(self) -> list[PGresult]:
+    def _receive(self) -> tuple[list[PGresult], bool]:
         results: list[PGresult] = []
         try:
             self.pgconn.pipeline_sync()
-            self._wait(_until_sync(self.pgconn, results))
+            return results, self._wait(_until_sync(self.pgconn, results))
         except psycopg.OperationalError as error:
             raise LostError(str(error), None, error) from None
-        return results
 
 
-def _until_sync(pgconn: PGconn, results: list[PGresult]) -> Generator[Wait, Ready | int, None]:
-    """Send what has not been sent yet, and read all answers."""
+def use_own_adapters(driver: psycopg.Connection[Any]) -> None:
+    """Have values be what they are, whatever a host program has registered with psycopg."""
+    for name, loader in _LOADERS.items():
+        driver.adapters.register_loader(name, loader)
+    driver.adapters.register_dumper(str, StrDumper)
+    driver.adapters.register_dumper(int, IntDumper)
+
+
+def _until_sync(pgconn: PGconn, results: list[PGresult]) -> Generator[Wait, Ready | int, bool]:
+    """Send what has not been sent yet, and read all answers; tell whether the last has come."""
     while pgconn.flush():
         if (yield Wait.RW) & Ready.R:
             pgconn.consume_input()  # or both sides would wait for the other to read
@@ -245,8 +278,8 @@ def _until_sync(pgconn: PGconn, results: list[PGresult]) -> Generator[Wait, Read
         result = pgconn.get_result()
         if result is None:
             if pgconn.status == ConnStatus.BAD:
-                return
+                return False
         elif result.status == ExecStatus.PIPELINE_SYNC:
-            return
+            return True
         else:
             results.append(result)

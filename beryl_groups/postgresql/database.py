@@ -83,8 +83,12 @@ class Database:
                 self.pool.give_back(connection)
                 raise
             except BaseException as error:
-                self.pool.discard(connection)
-                if isinstance(error, LostError) and monotonic() < deadline:
+                mistaken = errors.is_mistaken(error)
+                if mistaken:
+                    self._undo(connection)
+                else:
+                    self.pool.discard(connection)
+                if (mistaken or isinstance(error, LostError)) and monotonic() < deadline:
                     continue
                 if isinstance(error, ERRORS):
                     raise self.translated(error) from error
@@ -116,10 +120,8 @@ class Database:
             if not in_time:
                 raise self.busy(by_transaction=True)
             with self._translating():
-                connection = self.pool.take(deadline, to_write=True)
+                connection = self._begin_alone(deadline)
             try:
-                with self._translating():
-                    Attempt(connection, self._turn, deadline).begin_alone()
                 self._owner = thread or get_ident()
                 yield TransactionSession(connection, self.translated)
                 with self._translating():
@@ -236,6 +238,19 @@ class Database:
             self.pool.give_back(connection)
             self.committed()
             return None
+
+    def _begin_alone(self, deadline: float) -> Connection:
+        """Give a connection in a transaction that nobody writes beside."""
+        while True:
+            connection = self.pool.take(deadline, to_write=True)
+            try:
+                Attempt(connection, self._turn, deadline).begin_alone()
+            except BaseException as error:
+                self._undo(connection)
+                if not isinstance(error, LostError) or monotonic() >= deadline:
+                    raise
+            else:
+                return connection
 
     def _write_call(self, deadline: float, call: Call[Any]) -> None:
         """Carry out a call that begins, and have it keep what comes of it."""

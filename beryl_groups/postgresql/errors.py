@@ -11,7 +11,7 @@ import psycopg
 from beryl_groups.errors import Busy, OutcomeUnknown, StorageFailed
 from beryl_groups.lines import in_one_line
 from beryl_groups.postgresql import SCHEMA
-from beryl_groups.postgresql.connections import LostError
+from beryl_groups.postgresql.connections import UNPREPARED, LostError
 from beryl_groups.postgresql.pool import NoneFreeError
 from beryl_groups.postgresql.turns import OvertakenError, UnknownError
 
@@ -71,7 +71,12 @@ _CLASSES = {
 
 def is_transient(error: BaseException) -> bool:
     """Tell whether a single write that the server has undone may succeed at once."""
-    return isinstance(error, psycopg.Error) and error.sqlstate in _TRANSIENT
+    return isinstance(error, psycopg.Error) and error.sqlstate in _TRANSIENT | UNPREPARED
+
+
+def is_mistaken(error: BaseException) -> bool:
+    """Tell whether nothing is wrong but what was thought of a connection."""
+    return isinstance(error, psycopg.Error) and error.sqlstate in UNPREPARED
 
 
 def is_lock_timeout(error: BaseException) -> bool:

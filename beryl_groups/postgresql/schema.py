@@ -23,6 +23,7 @@ from beryl_groups.lines import in_one_line
 from beryl_groups.migrating import migrate, scripts_folder
 from beryl_groups.postgresql import SCHEMA
 from beryl_groups.postgresql.address import with_patience
+from beryl_groups.postgresql.connections import use_own_adapters
 from beryl_groups.postgresql.turns import WRITERS
 from beryl_groups.quiet import quiet_engine
 
@@ -141,6 +142,7 @@ def connect_to_upgrade(address: Address, busy_timeout: float) -> Iterator[CoreCo
 
     def connect() -> psycopg.Connection[Any]:
         driver = psycopg.connect(**with_patience(address, busy_timeout), prepare_threshold=None)
+        use_own_adapters(driver)
         driver.isolation_level = psycopg.IsolationLevel.READ_COMMITTED
         return driver
 

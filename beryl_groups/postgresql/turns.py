@@ -64,15 +64,19 @@ class Attempt:
 
     def commit(self, *steps: Step) -> list[list[tuple[Any, ...]]]:
         """Carry out the steps in one transaction and one round trip; return the rows of each."""
-        every = (BEGIN, self._first(), *steps, COMMIT)
         connection = self.connection
+        every = (self._first(), *steps)
+        if not connection.is_direct:
+            # A pooler's connection may have another isolation level by default.
+            every = (BEGIN, *every, COMMIT)
         try:
             results = connection.run(*every)
         except LostError as error:
-            if error.failed is None or error.failed >= len(every) - 1:
+            if error.failed is None or every[error.failed] is COMMIT:
                 raise UnknownError(str(error)) from error
             raise
-        return [connection.rows_of(result) for result in results[2:-1]]
+        rows = [connection.rows_of(result) for result in results]
+        return rows[1:] if connection.is_direct else rows[2:-1]
 
     def begin(self, *steps: Step) -> list[list[tuple[Any, ...]]]:
         """Do what `commit` does, and leave it to `end` to commit."""

@@ -9,9 +9,11 @@ The locks of a group's row: `add` takes it FOR KEY SHARE, beside other calls of 
 `set_topics`, `rename` and `delete` take it FOR UPDATE, alone. A lock that was waited for is for the
 row as it is then: one that bears another name by then, or is gone, is not found.
 
-A refusal has to be true of some moment of the call. What a statement found after a wait may be of
-no moment: a group made anew meanwhile is not seen. So what was not found is looked for once more,
-by a statement that waits for nobody, and where it is there all the same the write is made anew.
+A refusal has to be true of some moment of the call. Beside single writes it is: a name that was on
+no row when the statement began was not there then, and a row that was deleted or renamed during the
+wait was not there when that was committed. But who edits with psql may delete a group and make it
+anew in one transaction, and then there was no such moment. So what was not found is looked for once
+more, by a statement that waits for nobody, and where it is there the write is made anew.
 """
 
 from __future__ import annotations

@@ -97,7 +97,7 @@ def test_what_a_killed_process_had_acknowledged_is_there(
 ) -> None:
     """After a SIGKILL right behind a call that returned, the call and all before it are there."""
     model: Model = {}
-    for call in itertools.islice(calls(), 104 if processes.THOROUGH else times(24, 8)):
+    for call in itertools.islice(calls(), 104 if processes.THOROUGH else times(24, 4)):
         reader, writer = processes.context.Pipe(duplex=False)
         process = processes.start(perform_and_die, database, synchronous, call, writer)
         writer.close()
@@ -118,7 +118,7 @@ def test_a_process_killed_at_any_moment_leaves_whole_calls(
     chance = random.Random(3)
     model: Model = {}
     done = 0
-    for _ in range(times(40, 8)):
+    for _ in range(times(40, 4)):
         reader, writer = processes.context.Pipe(duplex=False)
         process = processes.start(perform_until_killed, database, done, writer)
         writer.close()

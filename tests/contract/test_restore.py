@@ -144,7 +144,7 @@ def test_killed_at_any_moment_it_has_happened_or_it_has_not(
     with beryl_groups.start(database) as groups:
         groups.restore(sides[0])
     seen = set()
-    for _ in range(kills := times(25, 6)):
+    for _ in range(kills := times(25, 3)):
         here, there = context.Pipe()
         process = start(restore_for_ever, database, sides, there)
         for _ in range(choice.randrange(1, 4)):

@@ -205,5 +205,5 @@ def test_two_handles_do_what_a_dict_does(
     run: Any = run_state_machine_as_test  # which some versions type, and as no factory
     run(
         lambda: GroupsBesideADict(new_database()),
-        settings=settings(max_examples=times(60, 8), stateful_step_count=30, deadline=None),
+        settings=settings(max_examples=times(60, 4), stateful_step_count=30, deadline=None),
     )

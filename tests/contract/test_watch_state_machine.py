@@ -134,5 +134,5 @@ def test_watches_come_to_know_what_a_dict_holds(
     run: Any = run_state_machine_as_test  # which some versions type, and as no factory
     run(
         lambda: WatchesBesideADict(new_database()),
-        settings=settings(max_examples=times(60, 8), stateful_step_count=30, deadline=None),
+        settings=settings(max_examples=times(60, 4), stateful_step_count=30, deadline=None),
     )

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -13,7 +14,7 @@ if TYPE_CHECKING:
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
-        if "tests/postgresql/" in item.path.as_posix():
+        if item.path.parent == Path(__file__).parent:
             item.add_marker(pytest.mark.postgresql)
 
 

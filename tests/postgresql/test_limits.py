@@ -2,14 +2,9 @@
 
 from __future__ import annotations
 
-import os
-import shutil
-import subprocess
-import tempfile
 import threading
 from contextlib import contextmanager
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -18,8 +13,8 @@ import beryl_groups
 from beryl_groups import Busy, StartFailed, StorageFailed
 from tests.contract.copies import contents
 from tests.postgresql.roles import PASSWORD, role
-from tests.postgresql.server import QUICK, running, sql
-from tests.processes import PATIENCE, gather, in_thread
+from tests.postgresql.server import sql
+from tests.processes import PATIENCE, in_thread
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -134,67 +129,3 @@ def test_too_many_connections_are_told(database: str) -> None:
             ):
                 beryl_groups.start(url)
             assert PASSWORD not in str(refused.value)
-
-
-def open_and_add(url: str, number: int) -> None:
-    with beryl_groups.start(url, busy_timeout=PATIENCE) as groups:
-        groups.add("all", f"{number}", create=True)
-
-
-@pytest.mark.slow
-def test_sixteen_processes_open_a_new_database_at_once(empty_database: str) -> None:
-    """One of them makes the tables, the others wait, and all write."""
-    gather(open_and_add, [(empty_database, number) for number in range(16)])
-    with beryl_groups.start(empty_database) as groups:
-        assert groups.topics("all") == {str(number) for number in range(16)}
-        assert groups.check() == []
-
-
-@pytest.fixture
-def small_disk() -> Iterator[Path]:
-    """A folder on a disk of 64 MB, where root may mount one."""
-    folder = Path(tempfile.mkdtemp())
-    folder.chmod(0o755)
-    mount = ["mount", "-t", "tmpfs", "-o", "size=64m", "tmpfs", str(folder)]
-    if os.geteuid() != 0 or subprocess.run(mount, check=False, capture_output=True).returncode:
-        folder.rmdir()
-        pytest.skip("needs to mount a small disk")
-    folder.chmod(0o755)
-    yield folder
-    subprocess.run(["umount", "-l", folder], check=True)
-    shutil.rmtree(folder, ignore_errors=True)
-
-
-def fill_up(groups: beryl_groups.Groups, stored: set[str]) -> None:
-    for turn in range(100):
-        topics = [f"{turn}:{number}:{'x' * 500}" for number in range(2000)]
-        groups.add("large", *topics)
-        stored.update(topics)
-
-
-@pytest.mark.slow
-def test_a_full_disk_is_told_and_over_when_there_is_room(small_disk: Path) -> None:
-    """What a call could not store is not there, and the next call works once the disk has room."""
-    settings = {"min_wal_size": "32MB", "max_wal_size": "32MB", "wal_recycle": "off"}
-    # Where the log of the server cannot be written it stops; the tables have a disk of their own.
-    with running(**QUICK | settings) as server:
-        ballast = small_disk / "ballast"
-        ballast.write_bytes(b"x" * 2**23)
-        shutil.chown(small_disk, "nobody")
-        sql(
-            server.url(),
-            f"CREATE TABLESPACE small LOCATION '{small_disk}'",
-            "CREATE DATABASE small TABLESPACE small",
-        )
-        url = server.url("small")
-        with beryl_groups.start(url, synchronous="normal") as groups:
-            groups.create("large")
-            stored: set[str] = set()
-            with pytest.raises(StorageFailed, match=r"disk|space") as refused:
-                fill_up(groups, stored)
-            assert not isinstance(refused.value, Busy)
-            assert groups.topics("large") == stored
-            ballast.unlink()
-            groups.add("large", "room again")
-            assert groups.topics("large") == stored | {"room again"}
-            assert groups.check() == []

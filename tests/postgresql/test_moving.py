@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import pytest
-
 import beryl_groups
 from beryl_groups.sqlite import driver
 from tests.commandline.running import run
@@ -13,6 +11,8 @@ from tests.processes import THOROUGH
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    import pytest
 
 GROUPS, TOPICS = (10_000, 100) if THOROUGH else (1_000, 50)
 
@@ -27,7 +27,6 @@ def all_rows(path: Path) -> list[tuple[str, str]]:
         connection.close()
 
 
-@pytest.mark.slow
 def test_a_million_memberships_go_there_and_back(
     database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

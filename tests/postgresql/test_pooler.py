@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from beryl_groups.postgresql.connections import Connection
+
 _SERVER_CONNECTIONS = 2
 _CONFIGURATION = """
 [databases]
@@ -167,3 +169,20 @@ def test_a_neighbour_s_settings_matter_to_nobody(pooled: str) -> None:
             with pytest.raises(Busy):
                 groups.add("team", "d")
             assert time.monotonic() - begin >= 0.3
+
+
+def forget_all(connection: Connection) -> None:
+    connection.run(("DEALLOCATE ALL", ()))
+
+
+def test_what_is_forgotten_beside_us_is_said_again(database: str) -> None:
+    """A pooler that looks like the server itself, but gives another connection, is found out."""
+    with beryl_groups.start(database, pool_size=1) as groups:
+        groups.add("team", "a", create=True)
+        assert groups.topics("team") == {"a"}
+        groups._engine.read(forget_all)
+        assert groups.topics("team") == {"a"}
+        groups.add("team", "b")
+        with groups.transaction() as transaction:
+            transaction.add("team", "c")
+        assert groups.topics("team") == {"a", "b", "c"}

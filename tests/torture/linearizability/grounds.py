@@ -67,7 +67,7 @@ class ServerGround:
     database: str
 
     VARIANTS = of_torture.BROKEN | of_servers.VARIANTS
-    NOTICED = ("acknowledges_before_the_commit", "splits_transactions", *of_servers.BROKEN)
+    NOTICED = ("acknowledges_before_the_commit", *of_servers.BROKEN)
     SLOWED = tuple(of_servers.SLOWED)
     READ = (
         "SELECT name, topic FROM beryl_groups.groups "

@@ -104,6 +104,9 @@ def work(plan: Plan, number: int, barrier: Barrier, result: Connection) -> None:
                 name = f"process {number}, thread {thread}"
                 caller = Caller(handles[thread % len(handles)], name, plan.seed)
                 running.append(threads.submit(_take_part, plan, caller, barrier))
+            failures = [error for each in running if (error := each.exception()) is not None]
+            for error in sorted(failures, key=lambda error: isinstance(error, BrokenBarrierError)):
+                raise error  # what broke the barrier before that it is broken
             of_threads = [each.result() for each in running]
             result.send(
                 [[c for calls in of for c in calls] for of in zip(*of_threads, strict=True)]

@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from multiprocessing.process import BaseProcess
 
 _CLIENTS = 2
-_CUT_AT = ("COMMIT", "INSERT INTO beryl_groups", "DELETE FROM beryl_groups", "UPDATE beryl_groups")
+_MESSAGES_OF_A_TRANSACTION = 4
+"""From the first that names a group to the one that says COMMIT, which names nothing."""
 
 
 @dataclass
@@ -38,14 +39,20 @@ class Figures:
 class Client:
     """A process that writes, and what it has told of its groups."""
 
-    def __init__(self, url: str, models: dict[str, Any], seed: int, broken: str | None) -> None:
+    def __init__(
+        self, server: Server, proxy: Proxy, models: dict[str, Any], seed: int, broken: str | None
+    ) -> None:
+        self.name = f"client-{seed}"
         self.models = models
         self.under_way: dict[str, Any] = {}
         self.faults: list[str] = []
         self.outcomes: Counter[str] = Counter()
         self.pipe: Connection
         self.pipe, there = context.Pipe()
-        self.process: BaseProcess = start(client.main, url, models, seed, there, broken)
+        straight = server.url()
+        self.process: BaseProcess = start(
+            client.main, proxy.url(straight), straight, self.name, models, seed, there, broken
+        )
         there.close()
 
     def listen(self, seconds: float) -> bool:
@@ -92,7 +99,6 @@ class Round:
     def __init__(self, server: Server, proxy: Proxy, seed: int, broken: str | None) -> None:
         self.server, self.proxy, self.broken = server, proxy, broken
         self.chance = random.Random(seed)
-        self.url = proxy.url(server.url())
         self.figures = Figures()
         self.clients = [
             self._client({f"{number}-{thread}:": {} for thread in range(client.THREADS)})
@@ -109,7 +115,7 @@ class Round:
         }
 
     def _client(self, models: dict[str, Any]) -> Client:
-        return Client(self.url, models, self.chance.randrange(10**9), self.broken)
+        return Client(self.server, self.proxy, models, self.chance.randrange(10**9), self.broken)
 
     def interrupt(self) -> None:
         """Let the clients write for a moment, and do something to them."""
@@ -134,6 +140,7 @@ class Round:
         killed = self.clients[number]
         killed.kill()
         self._collect(killed)
+        client.settle(self.server.url(), killed.name, None)
         with beryl_groups.start(self.server.url()) as groups:
             models = {owner: self._judge(groups, killed, owner) for owner in killed.models}
         self.clients[number] = self._client(models)
@@ -147,7 +154,9 @@ class Round:
 
     def _cut_at(self, moment: Any) -> None:
         before = self.proxy.cuts
-        self.proxy.cut_at(self.chance.choice(_CUT_AT), moment)
+        # Each call of a thread names a group of its own.
+        of = self.chance.choice([owner for each in self.clients for owner in each.models])
+        self.proxy.cut_at(of, moment, self.chance.randrange(_MESSAGES_OF_A_TRANSACTION))
         deadline = time.monotonic() + 1.0
         while self.proxy.cuts == before and time.monotonic() < deadline:
             for each in self.clients:

@@ -1,0 +1,72 @@
+"""What a host program does to SQLAlchemy, Alembic and psycopg is its own affair."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import psycopg
+from psycopg.adapt import Dumper, Loader
+from psycopg.pq import Format
+from psycopg.types.numeric import IntDumper
+from psycopg.types.string import StrDumper
+
+import beryl_groups
+from tests.contract.copies import contents
+from tests.sqlite.test_hosts import listening
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def use(groups: beryl_groups.Groups) -> None:
+    groups.add("team", "a", "b", create=True)
+    groups.set_topics("team", ["b"])
+    with groups.transaction() as transaction:
+        transaction.create("crew")
+    assert contents(groups) == {"team": {"b"}, "crew": set()}
+    assert groups.check() == []
+
+
+def test_no_listener_of_the_host_is_called(empty_database: str) -> None:
+    """A program that listens to every engine hears nothing, of a migration either."""
+    heard: list[str] = []
+    with listening(heard), beryl_groups.start(empty_database) as groups:
+        use(groups)
+    assert heard == []
+
+
+class Shouting(Loader):
+    def load(self, data: object) -> str:
+        return bytes(data).decode().upper()  # type: ignore[call-overload, no-any-return]
+
+
+class Same(Dumper):
+    def dump(self, obj: object) -> bytes:
+        return b"1"
+
+
+def test_values_are_ours_whatever_the_host_has_registered(
+    empty_database: str, tmp_path: Path
+) -> None:
+    """A program that has psycopg make something else of values does so for its own connections."""
+    there = psycopg.adapters
+    sound = {
+        name: there.get_loader(there.types[name].oid, Format.TEXT) for name in ("text", "int8")
+    }
+    target = tmp_path / "copy.db"
+    try:
+        for name in sound:
+            there.register_loader(name, Shouting)
+        there.register_dumper(str, Same)
+        there.register_dumper(int, Same)
+        with beryl_groups.start(empty_database) as groups:
+            use(groups)
+            groups.backup(target)
+            groups.restore(target)
+            assert contents(groups) == {"team": {"b"}, "crew": set()}
+    finally:
+        for name, loader in sound.items():
+            assert loader is not None
+            there.register_loader(name, loader)
+        there.register_dumper(str, StrDumper)
+        there.register_dumper(int, IntDumper)
