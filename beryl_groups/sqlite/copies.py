@@ -54,14 +54,27 @@ class NotCopied(Exception):  # noqa: N818 - what it says is a part of a sentence
 def problems(connection: Connection, on_the_way: Callable[[], None] | None = None) -> list[str]:
     """Return a sentence for each thing that is wrong with the database."""
     with connections.watched(connection, on_the_way):
-        return _problems(connection)
+        return _problems(connection, _damage, _orphans, _bad_references, _bad_names)
 
 
-def _problems(connection: Connection) -> list[str]:
+def reasons_not_to_restore(
+    connection: Connection, on_the_way: Callable[[], None] | None = None
+) -> list[str]:
+    """Return a sentence for each thing in a backup that cannot be left out of what is restored.
+
+    Rows that refer to nothing can: an edit left them there, and they are in no group.
+    """
+    with connections.watched(connection, on_the_way):
+        return _problems(connection, _damage, _bad_names)
+
+
+def _problems(
+    connection: Connection, *searches: Callable[[Connection], Iterator[str]]
+) -> list[str]:
     found: list[str] = []
     connection.execute("BEGIN")
     try:
-        for search in (_damage, _orphans, _bad_references, _bad_names):
+        for search in searches:
             found.extend(search(connection))
     except sqlite.Errors as error:
         if not sqlite_errors.is_damage(error):

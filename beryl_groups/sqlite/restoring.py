@@ -227,7 +227,7 @@ def _recovered(backup: Location, beside: Location) -> Iterator[Location]:
 def _judge(
     connection: Connection, backup: Location, on_the_way: Callable[[], None] | None = None
 ) -> None:
-    problems = copies.problems(connection, on_the_way)
+    problems = copies.reasons_not_to_restore(connection, on_the_way)
     if problems:
         others = f" ({len(problems)} problems in all)" if len(problems) > 1 else ""
         raise StartFailed(backup.shown, f"it is not sound{others}: {problems[0].rstrip('.')}")
