@@ -13,6 +13,7 @@ from __future__ import annotations
 import itertools
 import os
 import select
+import sys
 from contextlib import contextmanager, suppress
 from itertools import zip_longest
 from typing import TYPE_CHECKING, Any
@@ -108,8 +109,9 @@ class Connection:
         self._transformer = Transformer(driver)
         self._names: dict[bytes, bytes] = {}
         # Windows has no poll, and elsewhere select knows no more than 1,024 files.
-        self._poll = select.poll() if hasattr(select, "poll") else None
-        if self._poll is not None:
+        self._poll: Any = None
+        if sys.platform != "win32":
+            self._poll = select.poll()
             self._poll.register(driver, select.POLLIN)
         ((pid,),) = self.rows("SELECT pg_backend_pid()")
         if pid == self.pgconn.backend_pid:  # a pooler gives a number of its own
