@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     from beryl_groups import Groups
 
-_GROUPS = 200
+_GROUPS = 2000
 _CONNECTIONS = 16
 _DELAY = 0.001
 

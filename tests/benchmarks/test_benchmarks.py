@@ -12,6 +12,7 @@ from xml.etree import ElementTree as ET
 import pytest
 
 from tests.benchmarks import contenders, growth, processes, threads, watching
+from tests.postgresql import shared
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -73,6 +74,19 @@ def test_what_watching_costs_is_printed(tmp_path: Path) -> None:
     assert [row[0] for row in sizes] == ["100", "1,000"]
     assert "inf" not in printed
     assert not list(tmp_path.iterdir()), "the benchmark left files behind"
+
+
+@pytest.mark.postgresql
+def test_a_server_is_measured_here_and_across_a_network() -> None:
+    """Each work has figures of ours and of raw psycopg, and each call its round trips."""
+    if (reason := shared.is_missing()) is not None:
+        pytest.skip(reason)
+    from tests.benchmarks.postgresql import FAR
+
+    works, calls = _tables(_run("tests.benchmarks.postgresql", "--short"))
+    assert len(works) == 4
+    assert [row[0] for row in calls] == [*FAR, "`SELECT 1` of raw psycopg"]
+    assert all(float(row[2]) > 0 for row in calls)
 
 
 def test_growth_writes_its_table_and_its_plot(tmp_path: Path) -> None:

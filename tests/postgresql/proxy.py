@@ -31,6 +31,7 @@ class Proxy:
         self._target = port
         self._needle: bytes | None = None
         self._moment: Moment = "before"
+        self._later = 0
         self._lock = threading.Lock()
         self._pairs: list[tuple[socket.socket, socket.socket]] = []
         self._passing = threading.Event()
@@ -44,14 +45,14 @@ class Proxy:
         """Return the URL of a database that leads through this proxy."""
         return url.replace(f":{self._target}/", f":{self.port}/")
 
-    def cut_at(self, text: str, moment: Moment) -> None:
-        """Cut a connection when its client sends this, once.
+    def cut_at(self, text: str, moment: Moment, later: int = 0) -> None:
+        """Cut a connection when its client sends this, or so many messages later, once.
 
         Before it reaches the server; or after the server has answered it, so that it has happened,
         but before the client gets the answer.
         """
         with self._lock:
-            self._needle, self._moment = text.encode(), moment
+            self._needle, self._moment, self._later = text.encode(), moment, later
 
     def cut(self) -> None:
         """Reset all connections, on both sides."""
@@ -121,12 +122,18 @@ class Proxy:
         self, source: socket.socket, sink: socket.socket, doomed: threading.Event, there: bool
     ) -> None:
         """Pass on what comes from one side until it ends, or until it has to be cut."""
+        left: int | None = None  # messages to what is to be cut, once the text was met
         try:
             while data := source.recv(_CHUNK):
                 self._passing.wait()
                 if doomed.is_set() and not there:
                     break  # the answer to what was to be cut
-                if there and self._is_met(data):
+                if there and left is None and self._is_met(data):
+                    left = self._later
+                elif left is not None:
+                    left -= 1
+                if left == 0:
+                    self.cuts += 1
                     if self._moment == "before":
                         break
                     doomed.set()
@@ -146,7 +153,6 @@ class Proxy:
             met = self._needle is not None and self._needle in data
             if met:
                 self._needle = None
-                self.cuts += 1
             return met
 
 

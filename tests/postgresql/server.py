@@ -187,19 +187,26 @@ def _group_of(user: str) -> int:
 
 
 @contextmanager
-def running(**settings: str) -> Iterator[Server]:
-    """Give a server of one's own for the length of the block, or raise `Unavailable`."""
+def made(**settings: str) -> Iterator[Server]:
+    """Give a server of one's own that has not been started, or raise `Unavailable`."""
     folder = Path(tempfile.mkdtemp(prefix="beryl-postgresql-"))
     folder.chmod(0o755)  # the user of the server has to reach it
     try:
         server = Server(folder, **settings)
         try:
-            server.start()
             yield server
         finally:
             server.close()
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
+def running(**settings: str) -> Iterator[Server]:
+    """Give a server of one's own for the length of the block, or raise `Unavailable`."""
+    with made(**settings) as server:
+        server.start()
+        yield server
 
 
 def sql(url: str, *statements: str, values: Sequence[object] = ()) -> list[tuple[Any, ...]]:

@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,8 +18,8 @@ import pytest
 import beryl_groups
 from beryl_groups import Busy, StorageFailed
 from tests.documents.reading import POSTGRESQL, README
-from tests.postgresql.server import QUICK, running, sql
-from tests.processes import PATIENCE, gather
+from tests.postgresql.server import QUICK, Server, made, running, sql
+from tests.processes import PATIENCE, gather, wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -77,6 +78,34 @@ def test_the_second_command_runs_the_demo_on_a_server_of_its_own(tmp_path_factor
         assert not (folder / "pgdata" / "postmaster.pid").exists()
     finally:
         shutil.rmtree(folder)
+
+
+def test_a_standby_is_read_and_refuses_writes(tmp_path: Path) -> None:
+    """What the primary acknowledged is read there a moment later, and a write is told why not."""
+    with running(**QUICK) as primary:
+        with beryl_groups.start(primary.url()) as groups:
+            groups.add("kept", "a", create=True)
+        with standby_of(primary) as url, beryl_groups.start(url) as groups:
+            wait_until(lambda: "kept" in groups)
+            assert groups.topics("kept") == {"a"}
+            assert groups.check() == []
+            groups.backup(tmp_path / "copy.db")
+            with pytest.raises(StorageFailed, match="standby"):
+                groups.add("kept", "b")
+            with pytest.raises(StorageFailed, match="standby"):
+                groups.restore(tmp_path / "copy.db")
+            assert groups.topics("kept") == {"a"}
+
+
+@contextmanager
+def standby_of(primary: Server) -> Iterator[str]:
+    """Give the URL of a server that follows another, and may only be read."""
+    source = ("-d", primary.url().replace("+psycopg", ""), "--checkpoint=fast", "--no-sync")
+    with made(**QUICK) as standby:
+        shutil.rmtree(standby.data)
+        standby.run("pg_basebackup", *source, "-D", str(standby.data), "--write-recovery-conf")
+        standby.start()
+        yield standby.url()
 
 
 def open_and_add(url: str, number: int) -> None:

@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from multiprocessing.process import BaseProcess
 
 _CLIENTS = 2
-_CUT_AT = ("COMMIT", "INSERT INTO beryl_groups", "DELETE FROM beryl_groups", "UPDATE beryl_groups")
+_MESSAGES_OF_A_TRANSACTION = 4
+"""From the first that names a group to the one that says COMMIT, which names nothing."""
 
 
 @dataclass
@@ -147,7 +148,9 @@ class Round:
 
     def _cut_at(self, moment: Any) -> None:
         before = self.proxy.cuts
-        self.proxy.cut_at(self.chance.choice(_CUT_AT), moment)
+        # Each call of a thread names a group of its own.
+        of = self.chance.choice([owner for each in self.clients for owner in each.models])
+        self.proxy.cut_at(of, moment, self.chance.randrange(_MESSAGES_OF_A_TRANSACTION))
         deadline = time.monotonic() + 1.0
         while self.proxy.cuts == before and time.monotonic() < deadline:
             for each in self.clients:
