@@ -6,13 +6,15 @@ a few rows in memory, but for the number of each restored group.
 
 from __future__ import annotations
 
+import os
 from array import array
 from typing import TYPE_CHECKING, Any
 
+from beryl_groups.errors import StorageFailed
+from beryl_groups.postgresql import references
 from beryl_groups.sqlite import exchange
 
 if TYPE_CHECKING:
-    import os
     from collections.abc import Callable, Iterable, Iterator
 
     import psycopg
@@ -29,8 +31,15 @@ _COUNT = """
         + (SELECT count(*) FROM beryl_groups.group_topics)
 """
 
+# What was restored is on disk when it returns, whatever the handle says of its other writes.
+_SYNCED = """
+    SELECT set_config('synchronous_commit', 'on', true)
+    WHERE current_setting('synchronous_commit') = 'off'
+"""
 # Not TRUNCATE, which would have those who read wait.
-_FORGET = ("DELETE FROM beryl_groups.group_topics", "DELETE FROM beryl_groups.groups")
+_FORGET_TOPICS = "DELETE FROM beryl_groups.group_topics"
+_FORGET_GROUPS = "DELETE FROM beryl_groups.groups WHERE name <> ALL($1::text[])"
+_KEEP = "UPDATE beryl_groups.groups SET created_at = $1 WHERE name = $2"
 _NEW_IDS = """
     SELECT nextval(pg_get_serial_sequence('beryl_groups.groups', 'id'))
     FROM generate_series(1, $1::int)
@@ -89,19 +98,33 @@ def restore(
         exchange.sound_backup(path, on_the_way) as content,
         database.transaction() as session,
     ):
-        session.write(_replace, content, on_the_way)
+        session.write(_replace, content, path, on_the_way)
 
 
 def _replace(
-    connection: Connection, content: exchange.Backup, on_the_way: Callable[[], None] | None = None
+    connection: Connection,
+    content: exchange.Backup,
+    path: str | os.PathLike[str],
+    on_the_way: Callable[[], None] | None,
 ) -> None:
-    """Have the database hold what a backup holds, in the transaction that is open."""
-    for statement in _FORGET:
-        connection.count(statement)
+    connection.rows(_SYNCED)
+    referring = references.to_groups(connection)
+    kept = references.kept(connection, referring)
+    held = {name for _, name, _ in content.groups() if name in kept}
+    if (reason := references.lost(connection, referring, held)) is not None:
+        raise StorageFailed(f"The backup {os.fspath(path)!r} was not restored: {reason}.")
+    connection.count(_FORGET_TOPICS)
+    connection.count(_FORGET_GROUPS, list(kept))
     groups, _ = content.count()
     ids = _new_ids(connection, groups)
+    for number, name, at in content.groups() if kept else ():
+        if name in kept:
+            ids[number - 1] = kept[name]
+            connection.count(_KEEP, at, name)
     with connection.plain() as link:
-        restored = ((ids[number - 1], name, at) for number, name, at in content.groups())
+        restored = (
+            (ids[number - 1], name, at) for number, name, at in content.groups() if name not in kept
+        )
         _copy_in(link, _GROUPS_IN, restored, on_the_way)
         memberships = ((ids[number - 1], topic) for number, topic in content.topics())
         _copy_in(link, _TOPICS_IN, memberships, on_the_way)

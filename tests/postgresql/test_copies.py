@@ -108,6 +108,47 @@ def test_a_file_that_is_no_backup_changes_nothing(database: str, target: Path) -
         assert contents(groups) == {"kept": {"a"}}
 
 
+ACTIONS = ("", "ON DELETE CASCADE", "ON DELETE SET NULL", "ON DELETE RESTRICT")
+
+
+def test_rows_that_refer_to_a_group_stay(empty_database: str, backup: Path) -> None:
+    """They are as they were, and refer to the group of that name, whatever its deletion does."""
+    with beryl_groups.start(empty_database) as groups:
+        for name in ("gone", "kept"):
+            groups.add(name, "old", create=True)
+        for number, action in enumerate(ACTIONS):
+            sql(
+                empty_database,
+                f'CREATE TABLE "own {number}" (g bigint REFERENCES beryl_groups.groups {action}, '
+                f"n text REFERENCES beryl_groups.groups (name) {action})",
+                f'INSERT INTO "own {number}" SELECT id, name FROM beryl_groups.groups '
+                "WHERE name = 'kept'",
+            )
+        own = " UNION ALL ".join(f'SELECT * FROM "own {number}"' for number in range(4))
+        before = sql(empty_database, own)
+        groups.restore(backup)
+        assert contents(groups) == {"kept": {"a", "b"}, "empty": frozenset()}
+        assert sql(empty_database, own) == before
+        assert groups.check() == []
+
+        groups.create("late")
+        sql(empty_database, "INSERT INTO \"own 1\" (n) VALUES ('late')")
+        refused = r"the table public\.\"own 1\" refers by a foreign key to the group 'late'"
+        with pytest.raises(StorageFailed, match=refused):
+            groups.restore(backup)
+        assert contents(groups) == {"kept": {"a", "b"}, "empty": set(), "late": set()}
+
+        sql(
+            empty_database,
+            "DELETE FROM \"own 1\" WHERE n = 'late'",
+            "CREATE TABLE owns_topics (g bigint, t text, "
+            "FOREIGN KEY (g, t) REFERENCES beryl_groups.group_topics ON DELETE CASCADE)",
+            "INSERT INTO owns_topics SELECT * FROM beryl_groups.group_topics",
+        )
+        with pytest.raises(StorageFailed, match=r"owns_topics refers by a foreign key to to"):
+            groups.restore(backup)
+
+
 def test_what_is_copied_is_not_held_in_memory(database: str, target: Path) -> None:
     """A backup and a restore of 15,000 memberships take less memory than their names."""
     topics = [f"topic:{number:05}:{'x' * 80}" for number in range(5_000)]

@@ -39,14 +39,20 @@ class Figures:
 class Client:
     """A process that writes, and what it has told of its groups."""
 
-    def __init__(self, url: str, models: dict[str, Any], seed: int, broken: str | None) -> None:
+    def __init__(
+        self, server: Server, proxy: Proxy, models: dict[str, Any], seed: int, broken: str | None
+    ) -> None:
+        self.name = f"client-{seed}"
         self.models = models
         self.under_way: dict[str, Any] = {}
         self.faults: list[str] = []
         self.outcomes: Counter[str] = Counter()
         self.pipe: Connection
         self.pipe, there = context.Pipe()
-        self.process: BaseProcess = start(client.main, url, models, seed, there, broken)
+        straight = server.url()
+        self.process: BaseProcess = start(
+            client.main, proxy.url(straight), straight, self.name, models, seed, there, broken
+        )
         there.close()
 
     def listen(self, seconds: float) -> bool:
@@ -93,7 +99,6 @@ class Round:
     def __init__(self, server: Server, proxy: Proxy, seed: int, broken: str | None) -> None:
         self.server, self.proxy, self.broken = server, proxy, broken
         self.chance = random.Random(seed)
-        self.url = proxy.url(server.url())
         self.figures = Figures()
         self.clients = [
             self._client({f"{number}-{thread}:": {} for thread in range(client.THREADS)})
@@ -110,7 +115,7 @@ class Round:
         }
 
     def _client(self, models: dict[str, Any]) -> Client:
-        return Client(self.url, models, self.chance.randrange(10**9), self.broken)
+        return Client(self.server, self.proxy, models, self.chance.randrange(10**9), self.broken)
 
     def interrupt(self) -> None:
         """Let the clients write for a moment, and do something to them."""
@@ -135,6 +140,7 @@ class Round:
         killed = self.clients[number]
         killed.kill()
         self._collect(killed)
+        client.settle(self.server.url(), killed.name, None)
         with beryl_groups.start(self.server.url()) as groups:
             models = {owner: self._judge(groups, killed, owner) for owner in killed.models}
         self.clients[number] = self._client(models)
