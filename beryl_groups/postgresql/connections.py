@@ -206,6 +206,11 @@ class Connection:
     def in_transaction(self) -> bool:
         return self.pgconn.transaction_status != TransactionStatus.IDLE
 
+    @property
+    def has_failed(self) -> bool:
+        """Whether the server has refused a statement of the transaction that is open."""
+        return self.pgconn.transaction_status == TransactionStatus.INERROR
+
     def is_at_rest(self) -> bool:
         """Tell whether it is good for another call: nothing is under way on it, nor has failed."""
         return self.pgconn.transaction_status == TransactionStatus.IDLE
@@ -219,6 +224,8 @@ class Connection:
 
     def is_stale(self) -> bool:
         """Tell whether the server has said something unasked, as it does when it ends."""
+        if self.pgconn.status == ConnStatus.BAD:
+            return True  # and the number of its socket may be that of another by now
         if self._poll is not None:
             return bool(self._poll.poll(0))
         return bool(select.select([self.pgconn.socket], [], [], 0)[0])

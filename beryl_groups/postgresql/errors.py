@@ -29,7 +29,7 @@ _MEANINGS = {
     "08006": "the connection broke",
     "0A000": "the server does not do this",
     "25006": "it may only be read: it is a standby, or its sessions are set to be read-only",
-    "25P02": "the transaction has failed before",
+    "25P02": "a call of the transaction has failed before, so nothing of it can be stored",
     "25P03": "the server ended the transaction, which was idle for too long for its "
     "idle_in_transaction_session_timeout",
     "25P04": "the server ended the transaction, which took too long for its transaction_timeout",
