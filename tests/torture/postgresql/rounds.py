@@ -29,6 +29,7 @@ class Figures:
     """What was done, and what was wrong."""
 
     done: Counter[str] = field(default_factory=Counter)
+    calls: int = 0
     outcomes: Counter[str] = field(default_factory=Counter)
     faults: list[str] = field(default_factory=list)
 
@@ -47,6 +48,7 @@ class Client:
         self.under_way: dict[str, Any] = {}
         self.faults: list[str] = []
         self.outcomes: Counter[str] = Counter()
+        self.calls = 0
         self.pipe: Connection
         self.pipe, there = context.Pipe()
         straight = server.url()
@@ -65,6 +67,7 @@ class Client:
                     self.under_way[owner] = told
                 elif kind == "done":
                     self.models[owner] = told
+                    self.calls += 1
                     self.under_way.pop(owner, None)
                 elif kind == "outcomes":
                     self.outcomes += told
@@ -174,6 +177,7 @@ class Round:
     def _collect(self, ended: Client) -> None:
         self.figures.faults += ended.faults
         self.figures.outcomes += ended.outcomes
+        self.figures.calls += ended.calls
 
     def end(self) -> Figures:
         for each in self.clients:
