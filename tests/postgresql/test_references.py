@@ -56,7 +56,7 @@ def test_rows_that_refer_to_a_group_stay(
         with pytest.raises(StorageFailed) as refused:
             groups.restore(backup)
         assert str(refused.value) == (
-            f'The backup {str(backup)!r} was not restored: the table "own rows" refers by a '
+            f'The backup {str(backup)!r} was not restored: the table public."own rows" refers by a '
             "foreign key to the group 'gone', which it does not hold."
         )
         assert set(groups) == {"kept", "empty", "gone"}
