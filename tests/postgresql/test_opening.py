@@ -113,7 +113,6 @@ def test_a_first_start_needs_no_more_than_rights(empty_database: str) -> None:
     """One connection does, and what the owner of the database has set for it is no matter."""
     name = empty_database.rpartition("/")[2]
     for setting in (
-        "idle_in_transaction_session_timeout = '50ms'",
         "quote_all_identifiers = on",
         "standard_conforming_strings = off",
         "default_transaction_isolation = 'serializable'",
