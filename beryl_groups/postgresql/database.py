@@ -220,8 +220,10 @@ class Database:
         single = SINGLE[operation]
         while True:
             self.refuse_if_closed()
-            with self._translating():
+            try:
                 connection = self.pool.take(deadline, to_write=True)
+            except ERRORS as error:
+                raise self.translated(error) from error
             try:
                 single(Attempt(connection, self._turn, deadline), *given)
             except GroupError:
