@@ -186,7 +186,8 @@ class AsyncGroups(AsyncGroupMethods):
 
         It is one transaction: they see all of it at their next call or, where it raises, nothing
         has changed. The file at ``path`` is one that ``backup`` made, of this or an older version
-        of the package, and stays as it is; a copy of it is made beside the database meanwhile.
+        of the package, and stays as it is; a copy of it is made beside the database meanwhile, or,
+        of a database on a server, in the folder for temporary files.
         What was restored is on disk when it returns, with ``synchronous="normal"`` too.
 
         Tables of the application's own stay as they are. A group that is restored keeps when it
@@ -208,7 +209,7 @@ class AsyncGroups(AsyncGroupMethods):
     async def check(self) -> list[str]:
         """Look for damage, and return a sentence for each problem; none where all is sound.
 
-        It reads the whole file. Where the SQLite beneath has the WAL-reset fault (3.7.0 to
+        It reads the whole database. Where the SQLite beneath has the WAL-reset fault (3.7.0 to
         3.51.2, https://www.sqlite.org/wal.html), it gives a `WalResetWarning` as well.
 
         >>> await groups.check()

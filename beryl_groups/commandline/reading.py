@@ -90,8 +90,9 @@ def groups_of(database: str, topic: str, *, as_json: bool) -> None:
 def stats(database: str, *, as_json: bool) -> None:
     """Show how much there is, and of which version.
 
-    The numbers of groups, topics and memberships, the bytes of the file and of its WAL, the
-    revision of the schema, the version of SQLite, and the groups with the most topics.
+    The numbers of groups, topics and memberships, the bytes of the file and of its WAL (on a server
+    of the tables and their indexes), the revision of the schema, the version of SQLite or of the
+    server, and the groups with the most topics.
 
     A topic that is in several groups is one topic and several memberships. The WAL holds what was
     written last and has not been moved into the file yet.

@@ -59,7 +59,7 @@ def restore(database: str, backup: str) -> None:
 def check(database: str, *, as_json: bool) -> int:
     """Look for damage, and show what is wrong.
 
-    It reads the whole file, and shows one problem a line. The exit code is 1 if anything is
+    It reads the whole database, and shows one problem a line. The exit code is 1 if anything is
     wrong, and 0 if all is sound. An SQLite that has the known WAL-reset fault (3.7.0 to 3.51.2)
     gets a warning on standard error, which does not count; the extra beryl_groups[sqlite] brings
     one without it.

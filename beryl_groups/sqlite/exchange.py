@@ -7,10 +7,8 @@ import tempfile
 from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING, Protocol
 
-from sqlalchemy.exc import DBAPIError
-
 from beryl_groups import sqlite
-from beryl_groups.errors import StartFailed, StorageFailed
+from beryl_groups.errors import StorageFailed
 from beryl_groups.sqlite import connections, copies, restoring, schema
 from beryl_groups.sqlite.location import Location
 
@@ -23,7 +21,6 @@ if TYPE_CHECKING:
 _PATIENCE = 5.0  # seconds, with a file that nobody else knows
 
 _INDEX = "SELECT name, sql FROM sqlite_schema WHERE type = 'index' AND sql IS NOT NULL"
-_COUNT = "SELECT count(*) FROM groups UNION ALL SELECT count(*) FROM group_topics"
 
 
 class Content(Protocol):
@@ -40,10 +37,7 @@ def write_backup(path: str | os.PathLike[str], content: Content) -> None:
     """Write what a database holds to a new file, or raise `StorageFailed`."""
 
     def write(draft: Path, target: Path) -> None:
-        try:
-            schema.upgrade(Location(str(target), str(draft)), _PATIENCE)
-        except (StartFailed, DBAPIError) as error:
-            raise StorageFailed(f"The backup {str(target)!r} was not made: {error}") from error
+        schema.upgrade(Location(str(target), str(draft)), _PATIENCE)
         with closing(sqlite.driver.connect(draft, isolation_level=None)) as connection:
             _fill(connection, content)
 
@@ -84,11 +78,6 @@ class Backup:
     def topics(self) -> Iterator[tuple[int, str]]:
         """Give for each membership the number of its group and the topic, in this order."""
         yield from self._connection.execute(restoring.TOPICS, (0,))
-
-    def count(self) -> tuple[int, int]:
-        """Return the number of groups, and that of memberships."""
-        (groups,), (memberships,) = self._connection.execute(_COUNT).fetchall()
-        return groups, memberships
 
 
 @contextmanager

@@ -164,9 +164,11 @@ def test_a_command_that_reads_makes_nothing(empty_database: str) -> None:
 def test_names_are_completed_from_the_database(database: str) -> None:
     """Pressing the tab key asks the server, as it would the file."""
     run("create", database, "team:design", "team:ops")
-    line = f"beryl-groups topics {database} team:d"
     with process(
-        _BERYL_GROUPS_COMPLETE="bash_complete", _BERYL_GROUPS_LINE=line, _BERYL_GROUPS_BREAKS=" :"
+        _BERYL_GROUPS_COMPLETE="bash_complete",
+        _BERYL_GROUPS_LINE="beryl-groups topics env:DATABASE_URL team:d",
+        _BERYL_GROUPS_BREAKS=" :",
+        DATABASE_URL=database,
     ) as completing:
         assert completing.stdout is not None
         assert completing.stdout.read().decode() == "plain,design\n"

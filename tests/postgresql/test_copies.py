@@ -7,11 +7,13 @@ import tracemalloc
 from typing import TYPE_CHECKING
 
 import pytest
+from sqlalchemy import make_url
 
 import beryl_groups
 from beryl_groups import StorageFailed
 from tests.commandline.running import run
 from tests.contract.copies import contents, made, names_in
+from tests.postgresql.roles import role
 from tests.postgresql.server import sql
 from tests.processes import PATIENCE, in_thread
 from tests.sqlite.opening import everything
@@ -38,6 +40,21 @@ def test_a_backup_of_a_server_is_a_database_of_ours(database: str, target: Path)
         assert copy.check() == []
         copy.create("one more")
     assert names_in(target.parent) == [target.name]
+
+
+def test_a_role_that_may_write_may_restore(database: str, target: Path) -> None:
+    """It needs no more than the rights on the tables that the README says to grant."""
+    made(target, HOLDS)
+    with beryl_groups.start(database) as groups, role(database) as url:
+        name = make_url(url).username
+        sql(
+            database,
+            f"GRANT USAGE ON SCHEMA beryl_groups TO {name}",
+            f"GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA beryl_groups TO {name}",
+        )
+        with beryl_groups.start(url) as restricted:
+            restricted.restore(target)
+        assert contents(groups) == HOLDS
 
 
 def test_moving_there_and_back_loses_nothing(
@@ -106,6 +123,47 @@ def test_a_file_that_is_no_backup_changes_nothing(database: str, target: Path) -
         with pytest.raises(StorageFailed, match="was not restored: it is no SQLite database"):
             groups.restore(target)
         assert contents(groups) == {"kept": {"a"}}
+
+
+ACTIONS = ("", "ON DELETE CASCADE", "ON DELETE SET NULL", "ON DELETE RESTRICT")
+
+
+def test_rows_that_refer_to_a_group_stay(empty_database: str, backup: Path) -> None:
+    """They are as they were, and refer to the group of that name, whatever its deletion does."""
+    with beryl_groups.start(empty_database) as groups:
+        for name in ("gone", "kept"):
+            groups.add(name, "old", create=True)
+        for number, action in enumerate(ACTIONS):
+            sql(
+                empty_database,
+                f'CREATE TABLE "own {number}" (g bigint REFERENCES beryl_groups.groups {action}, '
+                f"n text REFERENCES beryl_groups.groups (name) {action})",
+                f'INSERT INTO "own {number}" SELECT id, name FROM beryl_groups.groups '
+                "WHERE name = 'kept'",
+            )
+        own = " UNION ALL ".join(f'SELECT * FROM "own {number}"' for number in range(4))
+        before = sql(empty_database, own)
+        groups.restore(backup)
+        assert contents(groups) == {"kept": {"a", "b"}, "empty": frozenset()}
+        assert sql(empty_database, own) == before
+        assert groups.check() == []
+
+        groups.create("late")
+        sql(empty_database, "INSERT INTO \"own 1\" (n) VALUES ('late')")
+        refused = r"the table public\.\"own 1\" refers by a foreign key to the group 'late'"
+        with pytest.raises(StorageFailed, match=refused):
+            groups.restore(backup)
+        assert contents(groups) == {"kept": {"a", "b"}, "empty": set(), "late": set()}
+
+        sql(
+            empty_database,
+            "DELETE FROM \"own 1\" WHERE n = 'late'",
+            "CREATE TABLE owns_topics (g bigint, t text, "
+            "FOREIGN KEY (g, t) REFERENCES beryl_groups.group_topics ON DELETE CASCADE)",
+            "INSERT INTO owns_topics SELECT * FROM beryl_groups.group_topics",
+        )
+        with pytest.raises(StorageFailed, match=r"owns_topics refers by a foreign key to to"):
+            groups.restore(backup)
 
 
 def test_what_is_copied_is_not_held_in_memory(database: str, target: Path) -> None:

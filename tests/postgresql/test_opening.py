@@ -31,6 +31,10 @@ SECRET = "s3cr3t-of-mine"
         (f"postgresql://u:{SECRET}@127.0.0.1:1/d?sslmode=perhaps", "sslmode"),
         (f"postgresql://u:{SECRET}@127.0.0.1:1/d?nonsense=1", "nonsense"),
         (f"postgresql://u:{SECRET}@127.0.0.1:1/d?sslmode=a&sslmode=b", "more than once"),
+        (f"postgresql://u:p@{SECRET}@127.0.0.1:1/d", "written as %40"),
+        (f"postgresql://o/u:{SECRET}@127.0.0.1:1/d", "written as %40"),
+        (f"postgresql://u:{SECRET}%00@127.0.0.1:1/d", "its password is none"),
+        (f"postgresql://u:{SECRET}@{'a' * 64}/d", "its host is none"),
     ],
 )
 def test_a_url_that_opens_nothing_is_refused_with_the_reason(url: str, reason: str) -> None:

@@ -15,8 +15,10 @@ def main(words: list[str] | None = None) -> int:
     figures = run(arguments.seed, 1000 if arguments.long else 40, arguments.broken)
     for fault in figures.faults:
         print(fault)
+    # Clients that were killed have not told how their calls ended.
     for told in (figures.done, figures.outcomes):
         print(", ".join(f"{what} {times:,}" for what, times in told.most_common()))
+    print(f"{figures.calls:,} calls ended")
     print(figures)
     return 1 if figures.faults else 0
 

@@ -6,10 +6,14 @@ import random
 import threading
 import time
 from collections import Counter
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
+
+import psycopg
 
 import beryl_groups
 from beryl_groups import OutcomeUnknown, StorageFailed
+from tests.postgresql.server import sql
 from tests.torture.postgresql.variants import BROKEN
 
 if TYPE_CHECKING:
@@ -32,9 +36,18 @@ class Fault(Exception):  # noqa: N818
 
 
 def main(
-    url: str, models: dict[str, Model], seed: int, pipe: Connection, broken: str | None
+    url: str,
+    straight: str,
+    name: str,
+    models: dict[str, Model],
+    seed: int,
+    pipe: Connection,
+    broken: str | None,
 ) -> None:
-    """Write until the pipe says stop; ``models`` has for each thread what its groups hold."""
+    """Write until the pipe says stop; ``models`` has for each thread what its groups hold.
+
+    By the URL ``straight`` one asks the server itself, and by ``name`` it knows this process.
+    """
     if broken is not None:
         BROKEN[broken]()
     lock, stop = threading.Lock(), threading.Event()
@@ -43,10 +56,15 @@ def main(
         with lock:
             pipe.send(message)
 
-    groups = _open(url)
+    groups = _open(f"{url}?application_name={name}")
+
+    def settled() -> None:
+        settle(straight, name, groups)
+
     threads = [
         threading.Thread(
-            target=_write, args=(groups, owner, model, random.Random(f"{seed}{owner}"), tell, stop)
+            target=_write,
+            args=(groups, owner, model, random.Random(f"{seed}{owner}"), tell, stop, settled),
         )
         for owner, model in models.items()
     ]
@@ -78,13 +96,14 @@ def _write(
     chance: random.Random,
     tell: Callable[..., None],
     stop: threading.Event,
+    settled: Callable[[], None],
 ) -> None:
     outcomes: Counter[str] = Counter()
     try:
         while not stop.is_set():
             call, after = _next_call(owner, model, chance)
             tell("call", owner, after)
-            outcome, model = _outcome(groups, owner, call, model, after)
+            outcome, model = _outcome(groups, owner, call, model, after, settled)
             outcomes[outcome] += 1
             tell("done", owner, model)
             if outcomes.total() % 20 == 0 and read(groups, owner) != model:
@@ -95,7 +114,12 @@ def _write(
 
 
 def _outcome(
-    groups: Groups, owner: str, call: Call, before: Model, after: Model
+    groups: Groups,
+    owner: str,
+    call: Call,
+    before: Model,
+    after: Model,
+    settled: Callable[[], None],
 ) -> tuple[str, Model]:
     """Make a call, and find out what came of it."""
     try:
@@ -105,11 +129,36 @@ def _outcome(
         possible, said = (before, after), error
     except StorageFailed as error:
         possible, said = (before,), error  # type: ignore[assignment]
+    settled()
     found = read(groups, owner)
     if found not in possible:
         raise Fault(f"after {type(said).__name__} ({said}) {owner} holds something else")
     kind = type(said).__name__
     return (f"{kind}, and it had" if found == after != before else kind), found
+
+
+def settle(straight: str, name: str, groups: Groups | None) -> None:
+    """Wait until the server has noticed that each connection is gone that a process has lost.
+
+    Until then what was sent on it may yet be carried out.
+    """
+    deadline = time.monotonic() + _PATIENCE
+    ask = f"SELECT pid FROM pg_stat_activity WHERE application_name = '{name}'"
+    while True:
+        with suppress(psycopg.OperationalError):  # the server is away
+            there = {pid for (pid,) in sql(straight, ask)}
+            if there <= _in_use(groups):
+                return
+        if time.monotonic() > deadline:
+            raise Fault("the server keeps a connection that is gone")
+        time.sleep(0.005)
+
+
+def _in_use(groups: Groups | None) -> set[int]:
+    if groups is None:
+        return set()
+    engine: Any = groups._engine
+    return {each.pgconn.backend_pid for each in engine.pool._open.copy() if each.is_open}
 
 
 def read(groups: Groups, owner: str) -> Model:

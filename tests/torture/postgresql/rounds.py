@@ -29,6 +29,7 @@ class Figures:
     """What was done, and what was wrong."""
 
     done: Counter[str] = field(default_factory=Counter)
+    calls: int = 0
     outcomes: Counter[str] = field(default_factory=Counter)
     faults: list[str] = field(default_factory=list)
 
@@ -39,14 +40,21 @@ class Figures:
 class Client:
     """A process that writes, and what it has told of its groups."""
 
-    def __init__(self, url: str, models: dict[str, Any], seed: int, broken: str | None) -> None:
+    def __init__(
+        self, server: Server, proxy: Proxy, models: dict[str, Any], seed: int, broken: str | None
+    ) -> None:
+        self.name = f"client-{seed}"
         self.models = models
         self.under_way: dict[str, Any] = {}
         self.faults: list[str] = []
         self.outcomes: Counter[str] = Counter()
+        self.calls = 0
         self.pipe: Connection
         self.pipe, there = context.Pipe()
-        self.process: BaseProcess = start(client.main, url, models, seed, there, broken)
+        straight = server.url()
+        self.process: BaseProcess = start(
+            client.main, proxy.url(straight), straight, self.name, models, seed, there, broken
+        )
         there.close()
 
     def listen(self, seconds: float) -> bool:
@@ -59,6 +67,7 @@ class Client:
                     self.under_way[owner] = told
                 elif kind == "done":
                     self.models[owner] = told
+                    self.calls += 1
                     self.under_way.pop(owner, None)
                 elif kind == "outcomes":
                     self.outcomes += told
@@ -93,7 +102,6 @@ class Round:
     def __init__(self, server: Server, proxy: Proxy, seed: int, broken: str | None) -> None:
         self.server, self.proxy, self.broken = server, proxy, broken
         self.chance = random.Random(seed)
-        self.url = proxy.url(server.url())
         self.figures = Figures()
         self.clients = [
             self._client({f"{number}-{thread}:": {} for thread in range(client.THREADS)})
@@ -110,7 +118,7 @@ class Round:
         }
 
     def _client(self, models: dict[str, Any]) -> Client:
-        return Client(self.url, models, self.chance.randrange(10**9), self.broken)
+        return Client(self.server, self.proxy, models, self.chance.randrange(10**9), self.broken)
 
     def interrupt(self) -> None:
         """Let the clients write for a moment, and do something to them."""
@@ -135,6 +143,7 @@ class Round:
         killed = self.clients[number]
         killed.kill()
         self._collect(killed)
+        client.settle(self.server.url(), killed.name, None)
         with beryl_groups.start(self.server.url()) as groups:
             models = {owner: self._judge(groups, killed, owner) for owner in killed.models}
         self.clients[number] = self._client(models)
@@ -168,6 +177,7 @@ class Round:
     def _collect(self, ended: Client) -> None:
         self.figures.faults += ended.faults
         self.figures.outcomes += ended.outcomes
+        self.figures.calls += ended.calls
 
     def end(self) -> Figures:
         for each in self.clients:
