@@ -125,7 +125,7 @@ class Database:
                 connection = self._begin_alone(deadline)
             try:
                 self._owner = thread or get_ident()
-                yield TransactionSession(connection, self.translated)
+                yield TransactionSession(connection, partial(self.translated, within=True))
                 with self._translating():
                     commit(connection)
             except BaseException:
@@ -206,11 +206,14 @@ class Database:
         self._owner = None
         return self.pool.abandon()
 
-    def translated(self, error: Exception) -> Exception:
-        """Return the error of ours that tells of an error of the driver, which is its cause."""
+    def translated(self, error: Exception, *, within: bool = False) -> Exception:
+        """Return the error of ours that tells of an error of the driver, which is its cause.
+
+        Whether it came up within the transaction of this handle says who it can have waited for.
+        """
         if not isinstance(error, ERRORS):
             return error
-        if errors.is_lock_timeout(error) and self._owner is not None:
+        if errors.is_lock_timeout(error) and self._owner is not None and not within:
             ours = self.busy(by_transaction=True)
         else:
             ours = errors.translate(error, self.shown, self.busy_timeout)
