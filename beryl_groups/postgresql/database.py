@@ -103,7 +103,9 @@ class Database:
 
     def write_all(self, calls: Sequence[Call[Any]], wait: float) -> None:
         # One commit each, and beside each other: the server groups the commits of its clients by
-        # itself, and a call that fails takes no other along.
+        # itself, and a call that fails takes no other along. In threads, which those have who ask
+        # for this: connections of an event loop would be a second engine, and its locks, losses and
+        # interruptions were to be proved once more.
         self.refuse_beside_own()
         beside_each_other(
             partial(self._write_call, monotonic() + wait), calls, min(self.pool.size - 1, _BESIDE)
@@ -223,8 +225,10 @@ class Database:
         single = SINGLE[operation]
         while True:
             self.refuse_if_closed()
-            with self._translating():
+            try:
                 connection = self.pool.take(deadline, to_write=True)
+            except ERRORS as error:
+                raise self.translated(error) from error
             try:
                 single(Attempt(connection, self._turn, deadline), *given)
             except GroupError:
