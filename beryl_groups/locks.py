@@ -16,12 +16,8 @@ def held(lock: threading.RLock, seconds: float) -> Iterator[bool]:
     try:
         yield lock.acquire(timeout=seconds)  # in here: an interrupt may come once it is held
     finally:
-        release(lock)
-
-
-def release(lock: threading.RLock) -> None:
-    """Release a lock that this thread may or may not hold."""
-    try:  # noqa: SIM105 - to call suppress() is a moment for Ctrl-C
-        lock.release()
-    except RuntimeError:
-        pass  # another thread holds it
+        # In no function of its own: an interrupt that has waited comes where one begins.
+        try:  # noqa: SIM105
+            lock.release()
+        except RuntimeError:
+            pass  # another thread holds it

@@ -28,6 +28,10 @@ if TYPE_CHECKING:
     from beryl_groups.lookout import Lookout
 
 
+_SECONDS_AFTER_THE_LOOP = 1.0
+"""Seconds after which it is noticed that an event loop has ended, which nothing tells."""
+
+
 class AsyncWatch(
     Handle,
     AsyncIterator["Change"],
@@ -53,6 +57,7 @@ class AsyncWatch(
         self._signal = _Signal(loop)
         self._lookout = lookout
         self._feed: Feed = feed(self._signal.ring, loop.is_closed)
+        self._feed.interval = min(self._feed.interval, _SECONDS_AFTER_THE_LOOP)
         self._on_change = on_change
         self._begun = False
         self._task: asyncio.Task[None] | None = None

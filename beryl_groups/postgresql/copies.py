@@ -6,6 +6,7 @@ a few rows in memory, but for the number of each restored group.
 
 from __future__ import annotations
 
+import itertools
 import os
 from array import array
 from typing import TYPE_CHECKING, Any
@@ -40,11 +41,12 @@ _SYNCED = """
 _FORGET_TOPICS = "DELETE FROM beryl_groups.group_topics"
 _FORGET_GROUPS = "DELETE FROM beryl_groups.groups WHERE name <> ALL($1::text[])"
 _KEEP = "UPDATE beryl_groups.groups SET created_at = $1 WHERE name = $2"
-_NEW_IDS = """
-    SELECT nextval(pg_get_serial_sequence('beryl_groups.groups', 'id'))
-    FROM generate_series(1, $1::int)
+# The server numbers them: to take numbers for them asks for more rights than to insert does.
+_GROUPS_IN = """
+    INSERT INTO beryl_groups.groups (name, created_at)
+    SELECT name, created_at FROM unnest($1::text[], $2::text[]) AS restored (name, created_at)
+    RETURNING name, id
 """
-_GROUPS_IN = "COPY beryl_groups.groups (id, name, created_at) FROM STDIN"
 _TOPICS_IN = "COPY beryl_groups.group_topics (group_id, topic) FROM STDIN"
 
 _ROWS_OF_A_STEP = 10_000
@@ -109,34 +111,34 @@ def _replace(
 ) -> None:
     connection.rows(_SYNCED)
     referring = references.to_groups(connection)
-    kept = references.kept(connection, referring)
+    kept = references.left(connection, referring)
     held = {name for _, name, _ in content.groups() if name in kept}
     if (reason := references.lost(connection, referring, held)) is not None:
         raise StorageFailed(f"The backup {os.fspath(path)!r} was not restored: {reason}.")
     connection.count(_FORGET_TOPICS)
     connection.count(_FORGET_GROUPS, list(kept))
-    groups, _ = content.count()
-    ids = _new_ids(connection, groups)
-    for number, name, at in content.groups() if kept else ():
-        if name in kept:
-            ids[number - 1] = kept[name]
-            connection.count(_KEEP, at, name)
+    ids = array("q")  # of each restored group, which is another than the one that had its name
+    groups = content.groups()
+    while page := list(itertools.islice(groups, _ROWS_OF_A_STEP)):
+        ids.extend(_ids_of(connection, page, kept))
+        if on_the_way is not None:
+            on_the_way()
     with connection.plain() as link:
-        restored = (
-            (ids[number - 1], name, at) for number, name, at in content.groups() if name not in kept
-        )
-        _copy_in(link, _GROUPS_IN, restored, on_the_way)
         memberships = ((ids[number - 1], topic) for number, topic in content.topics())
         _copy_in(link, _TOPICS_IN, memberships, on_the_way)
 
 
-def _new_ids(connection: Connection, number: int) -> array[int]:
-    """Return an id for each group: a restored one is another group."""
-    ids = array("q")
-    while (lacking := number - len(ids)) > 0:
-        rows = connection.rows(_NEW_IDS, min(lacking, _ROWS_OF_A_STEP))
-        ids.extend(each for (each,) in rows)
-    return ids
+def _ids_of(
+    connection: Connection, page: list[tuple[int, str, str]], kept: dict[str, int]
+) -> list[int]:
+    """Store some groups, or have them kept, and return the id of each."""
+    # What the shell of SQLite shows of a text, and all that the server can take, ends at a NUL.
+    came = {name: at.partition("\0")[0] for _, name, at in page}
+    for name in came.keys() & kept.keys():
+        connection.count(_KEEP, came[name], name)
+    new = [name for name in came if name not in kept]
+    made = dict(connection.rows(_GROUPS_IN, new, [came[name] for name in new]))
+    return [kept[name] if name in kept else made[name] for name in came]
 
 
 def _copy_in(

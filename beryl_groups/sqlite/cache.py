@@ -32,7 +32,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from beryl_groups import sqlite
 from beryl_groups.engine import MISSING
 from beryl_groups.errors import GroupError
-from beryl_groups.locks import held, release
+from beryl_groups.locks import held
 from beryl_groups.sqlite import connections
 
 if TYPE_CHECKING:
@@ -105,8 +105,11 @@ class Cache:
         try:
             # In here: Ctrl-C may come as soon as it is held.
             return self.find(kind, arguments) if lock.acquire(blocking=False) else MISSING
-        finally:
-            release(lock)
+        finally:  # as `locks.held`, which costs as much as all of this
+            try:  # noqa: SIM105
+                lock.release()
+            except RuntimeError:
+                pass  # another thread holds it
 
     def version(self) -> int | None:
         """Return what an answer that is read after this can be kept with, None if it cannot."""

@@ -13,6 +13,8 @@ import sys
 from contextlib import ExitStack, suppress
 from typing import TYPE_CHECKING
 
+from beryl_groups.sqlite import drafts
+
 if TYPE_CHECKING:
     from beryl_groups.sqlite.location import Location
 
@@ -62,7 +64,7 @@ def of_no_write(location: Location, growing_to: int = 0) -> str | None:
     limit = _most_bytes()
     if limit is not None and (growing_to > limit or _is_reached(limit, location)):
         return f"a file of this process may have no more than {limit:,} bytes"
-    attempt = location.wal.with_name(f".beryl-{os.urandom(4).hex()}")
+    attempt = location.wal.with_name(drafts.new_name())
     try:
         try:
             with attempt.open("xb") as file:

@@ -7,8 +7,10 @@ from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from sqlalchemy.exc import DBAPIError
+
 from beryl_groups import sqlite
-from beryl_groups.errors import InvalidName, StorageFailed
+from beryl_groups.errors import InvalidName, StartFailed, StorageFailed
 from beryl_groups.lines import in_one_line
 from beryl_groups.names import check_name
 from beryl_groups.sqlite import connections
@@ -52,14 +54,27 @@ class NotCopied(Exception):  # noqa: N818 - what it says is a part of a sentence
 def problems(connection: Connection, on_the_way: Callable[[], None] | None = None) -> list[str]:
     """Return a sentence for each thing that is wrong with the database."""
     with connections.watched(connection, on_the_way):
-        return _problems(connection)
+        return _problems(connection, _damage, _orphans, _bad_references, _bad_names)
 
 
-def _problems(connection: Connection) -> list[str]:
+def reasons_not_to_restore(
+    connection: Connection, on_the_way: Callable[[], None] | None = None
+) -> list[str]:
+    """Return a sentence for each thing in a backup that cannot be left out of what is restored.
+
+    Rows that refer to nothing can: an edit left them there, and they are in no group.
+    """
+    with connections.watched(connection, on_the_way):
+        return _problems(connection, _damage, _bad_names)
+
+
+def _problems(
+    connection: Connection, *searches: Callable[[Connection], Iterator[str]]
+) -> list[str]:
     found: list[str] = []
     connection.execute("BEGIN")
     try:
-        for search in (_damage, _orphans, _bad_references, _bad_names):
+        for search in searches:
             found.extend(search(connection))
     except sqlite.Errors as error:
         if not sqlite_errors.is_damage(error):
@@ -130,11 +145,18 @@ def write_backup(path: str | os.PathLike[str], write: Callable[[Path, Path], Non
         if name.endswith(os.sep):
             raise NoDraft("a name with a slash at its end is that of a folder")
         with draft_beside(target) as draft:
-            write(draft, target)
+            try:
+                write(draft, target)
+            except (DBAPIError, *sqlite.Errors) as error:
+                cause = getattr(error, "orig", None) or error
+                reason = sqlite_errors.reason(cause, Location(name, str(draft)))
+                raise _failed(target, reason) from error
             _sync(draft)
             _publish(draft, target)
     except NoDraft as error:
         raise _failed(target, str(error)) from error
+    except StartFailed as error:
+        raise _failed(target, error.reason) from error
     except FileExistsError as error:
         raise _failed(target, "there is something of that name already") from error
     except (OSError, ValueError) as error:

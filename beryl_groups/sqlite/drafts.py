@@ -16,6 +16,9 @@ from typing import TYPE_CHECKING
 
 from beryl_groups.sqlite.files import create_for_owner, not_made, opened
 
+if sys.platform != "win32":
+    import fcntl
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -23,6 +26,11 @@ PREFIX = ".beryl-groups-draft-"
 
 _LOCK = "-lock"
 _ENDINGS = ("", "-wal", "-shm", "-journal", _LOCK)  # the lock last, for it tells of the others
+
+
+def new_name() -> str:
+    """Return a name that no file has; what is left under it is removed as a draft's lock is."""
+    return f"{PREFIX}{os.urandom(4).hex()}{_LOCK}"
 
 
 class NoDraft(Exception):  # noqa: N818 - what it says is a part of a sentence
@@ -62,8 +70,7 @@ def _made(draft: Path) -> Iterator[None]:
     """Have a draft that is locked for the length of the block."""
     making = True
     try:
-        with opened(f"{draft}{_LOCK}", os.O_CREAT | os.O_EXCL | os.O_RDWR) as descriptor:
-            _lock(descriptor)
+        with _locked(f"{draft}{_LOCK}"):
             create_for_owner(draft)
             making = False
             yield
@@ -74,30 +81,46 @@ def _made(draft: Path) -> Iterator[None]:
 
 
 def _remove(draft: Path) -> None:
-    for ending in _ENDINGS:
-        Path(f"{draft}{ending}").unlink(missing_ok=True)
+    """Remove a draft; one that cannot be is left as by a process that was killed."""
+    with suppress(OSError):
+        for ending in _ENDINGS:
+            Path(f"{draft}{ending}").unlink(missing_ok=True)
 
 
-if sys.platform == "win32":
-
-    def _lock(_: int) -> None:
-        """Do nothing: what is open cannot be removed by anybody else."""
-
-    @contextmanager
-    def _taken(path: str) -> Iterator[None]:
-        Path(path).unlink()
+@contextmanager
+def _locked(path: str) -> Iterator[None]:
+    """Make a file that is locked for the length of the block."""
+    with opened(path, os.O_CREAT | os.O_EXCL | os.O_RDWR) as descriptor:
+        _lock(descriptor)
+        kept: bool = sys.platform == "win32" or _is_at(path, descriptor)
+        if kept:
+            yield
+            return
+    with _locked(path):  # somebody has removed it, for it was not locked at once
         yield
 
-else:
-    import fcntl
 
-    def _lock(descriptor: int) -> None:
+@contextmanager
+def _taken(path: str) -> Iterator[None]:
+    """Take what nobody has locked, or raise `OSError`."""
+    if sys.platform == "win32":
+        Path(path).unlink()  # what somebody has open cannot be removed
+        yield
+    else:
+        with opened(path, os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK) as descriptor:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if not _is_at(path, descriptor):
+                raise FileNotFoundError(path)
+            yield
+
+
+def _lock(descriptor: int) -> None:
+    if sys.platform != "win32":
         with suppress(OSError):
             fcntl.flock(descriptor, fcntl.LOCK_EX)
 
-    @contextmanager
-    def _taken(path: str) -> Iterator[None]:
-        """Lock what nobody else has locked, or raise `OSError`."""
-        with opened(path, os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK) as descriptor:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            yield
+
+def _is_at(path: str, descriptor: int) -> bool:
+    with suppress(OSError):
+        return os.path.samestat(os.lstat(path), os.fstat(descriptor))
+    return False

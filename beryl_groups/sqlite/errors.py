@@ -46,10 +46,11 @@ _DETAILS = {
     "_CORRUPTFS": "its file system is damaged",
 }
 
-_MAY_BE_A_WRITE = {driver.SQLITE_FULL, driver.SQLITE_IOERR, driver.SQLITE_CANTOPEN}
+# pysqlite3 gives no code to what keeps a copy from being made.
+_MAY_BE_A_WRITE = {driver.SQLITE_FULL, driver.SQLITE_IOERR, driver.SQLITE_CANTOPEN, None}
 
 # Where a file beside one that may be written cannot be opened, SQLite goes on as if to read.
-_MAY_BE_NO_FILE = {driver.SQLITE_CANTOPEN, driver.SQLITE_READONLY}
+_MAY_BE_NO_FILE = {driver.SQLITE_CANTOPEN, driver.SQLITE_READONLY, None}
 
 _CONTENDED = {driver.SQLITE_BUSY, driver.SQLITE_LOCKED}
 

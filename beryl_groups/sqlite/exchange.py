@@ -7,10 +7,8 @@ import tempfile
 from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING, Protocol
 
-from sqlalchemy.exc import DBAPIError
-
 from beryl_groups import sqlite
-from beryl_groups.errors import StartFailed, StorageFailed
+from beryl_groups.errors import StorageFailed
 from beryl_groups.sqlite import connections, copies, restoring, schema
 from beryl_groups.sqlite.location import Location
 
@@ -40,10 +38,7 @@ def write_backup(path: str | os.PathLike[str], content: Content) -> None:
     """Write what a database holds to a new file, or raise `StorageFailed`."""
 
     def write(draft: Path, target: Path) -> None:
-        try:
-            schema.upgrade(Location(str(target), str(draft)), _PATIENCE)
-        except (StartFailed, DBAPIError) as error:
-            raise StorageFailed(f"The backup {str(target)!r} was not made: {error}") from error
+        schema.upgrade(Location(str(target), str(draft)), _PATIENCE)
         with closing(sqlite.driver.connect(draft, isolation_level=None)) as connection:
             _fill(connection, content)
 

@@ -80,16 +80,18 @@ def _replace(
     highest = max(highest_id(connection), highest_id(backup))
     with _roomy(connection), connections.watched(connection, on_the_way):
         referred = references.to_groups(connection)
-        new_ids = {name: id_ for id_, name, _ in backup.execute(GROUPS, (highest,)) if referred}
+        restored = backup.execute(GROUPS, (highest,)) if referred else ()
+        new_ids = {name: id_ for id_, name, _ in restored}
         if (reason := references.lost(connection, referred, new_ids)) is not None:
             raise _failed(path, reason)
         connection.execute("DELETE FROM group_topics")
         connection.execute(references.but_these("DELETE FROM groups", referred))
         kept = {new_ids[name]: id_ for id_, name in connection.execute(_LEFT).fetchall()}
         connection.executemany(_INSERT_GROUP, backup.execute(GROUPS, (highest,)))
+        topics = backup.execute(TOPICS, (highest,))
         connection.executemany(
             _INSERT_TOPIC,
-            ((kept.get(id_, id_), topic) for id_, topic in backup.execute(TOPICS, (highest,))),
+            ((kept.get(id_, id_), topic) for id_, topic in topics) if kept else topics,
         )
         ((number,),) = backup.execute("SELECT count(*) FROM groups").fetchall()
         connection.execute(_FORGET_ID)
@@ -225,7 +227,7 @@ def _recovered(backup: Location, beside: Location) -> Iterator[Location]:
 def _judge(
     connection: Connection, backup: Location, on_the_way: Callable[[], None] | None = None
 ) -> None:
-    problems = copies.problems(connection, on_the_way)
+    problems = copies.reasons_not_to_restore(connection, on_the_way)
     if problems:
         others = f" ({len(problems)} problems in all)" if len(problems) > 1 else ""
         raise StartFailed(backup.shown, f"it is not sound{others}: {problems[0].rstrip('.')}")

@@ -116,7 +116,7 @@ def test_a_loop_that_ended_leaves_no_thread(path: Path) -> None:
 
     async def main() -> None:
         groups = await aio.start(path)
-        held.extend([groups, await groups.watch(print), await groups.watch()])
+        held.extend([groups, await groups.watch(print), await groups.watch(interval=3600)])
 
     asyncio.run(main())
     wait_until(lambda: not threads())

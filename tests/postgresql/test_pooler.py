@@ -136,7 +136,8 @@ def test_a_pooler_s_connections_are_given_back_as_they_were(pooled: str) -> None
         "SELECT current_setting('lock_timeout'), current_setting('synchronous_commit'), "
         "current_setting('beryl_groups.held', true), "
         "(SELECT count(*) FROM pg_prepared_statements), "
-        "(SELECT count(*) FROM pg_locks WHERE locktype = 'advisory')"
+        "(SELECT count(*) FROM pg_locks JOIN pg_database AS here ON here.oid = database "
+        "WHERE locktype = 'advisory' AND datname = current_database())"
     )
     with beryl_groups.start(pooled, synchronous="normal") as groups:
         groups.create("team")

@@ -10,6 +10,7 @@ import beryl_groups
 from beryl_groups.sqlite import drafts
 from tests.contract.copies import made, names_in
 from tests.processes import PATIENCE, context, finish, finish_killed, start
+from tests.torture.storage import missing, preloaded, scratch
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -58,3 +59,16 @@ def test_a_draft_that_nobody_works_at_is_removed(path: Path, call: Callable[[Pat
     pipes[0][0].close()
     finish(living)
     assert not [name for name in names_in(path.parent) if name.startswith(".")]
+
+
+@pytest.mark.skipif(missing() is not None, reason=missing() or "it can be watched")
+def test_a_draft_that_cannot_be_removed_is_no_failure() -> None:
+    """What was restored is restored, and the draft is removed by the next one."""
+    with (
+        scratch() as folder,
+        preloaded(
+            folder, None, "tests.sqlite.failing_restore", "unremoved", str(folder)
+        ) as process,
+    ):
+        assert process.stdout is not None
+        assert process.stdout.read().splitlines() == ["['restored'] 2", "['restored'] 0"]

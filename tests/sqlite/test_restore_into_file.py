@@ -118,7 +118,7 @@ def test_a_restore_is_on_disk_when_it_returns_whatever_other_calls_are() -> None
     """Where ``synchronous="normal"`` spares calls the wait for the disk, a restore waits for it."""
     with (
         scratch() as folder,
-        preloaded(folder, None, "tests.sqlite.unsynced", str(folder)) as process,
+        preloaded(folder, None, "tests.sqlite.failing_restore", "unsynced", str(folder)) as process,
     ):
         assert process.stdout is not None
         told, *held = process.stdout.read().splitlines()

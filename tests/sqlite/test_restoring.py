@@ -86,7 +86,6 @@ SPOILT: dict[str, tuple[Callable[[Path], object], str]] = {
     ),
     "torn": (tear, "damaged"),
     "cut short": (cut, "damaged"),
-    "orphans": (sql("DELETE FROM groups"), "orphaned"),
     "a bad name": (sql("UPDATE groups SET name = ''"), "breaks the rules"),
     "another column": (
         sql("ALTER TABLE groups ADD COLUMN x TEXT"),
@@ -237,6 +236,21 @@ def test_orphans_of_the_database_are_gone_afterwards(
     run_sql(path, "INSERT INTO group_topics VALUES (77, 'orphan')")
     assert groups.check() != []
     groups.restore(backup)
+    assert groups.check() == []
+
+
+def test_orphans_of_a_backup_are_left_out(groups: Groups, backup: Path) -> None:
+    """A backup of a file that the shell has edited with foreign keys off can be restored."""
+    run_sql(
+        backup,
+        "PRAGMA foreign_keys = OFF",
+        "INSERT INTO group_topics VALUES (77, 'orphan')",
+        "CREATE TABLE notes (group_id REFERENCES groups)",
+        "INSERT INTO notes VALUES (78)",
+    )
+    groups.restore(backup)
+    assert groups.groups_of("orphan") == []
+    assert list(groups) == ["group"]
     assert groups.check() == []
 
 
