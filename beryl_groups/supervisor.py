@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any, Self
 
@@ -55,7 +55,8 @@ class SupervisedConfig:
     channels: object
     presence: object = None
     groups: bool = True
-    database: str | os.PathLike[str] | URL | None = None
+    # Not in its repr, for a URL may hold a password.
+    database: str | os.PathLike[str] | URL | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
         if self.groups and self.database is None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +20,9 @@ _OURS = {"postgresql", "postgresql+psycopg"}
 # Options of libpq whose values are nobody's business; those that name files of keys are not.
 _SECRET = {"password", "sslpassword", "oauth_client_secret", "scram_client_key", "scram_server_key"}
 _HIDDEN = "***"
+
+_PART_OF_PASSWORD = re.compile(r"^[^/]*@|:.*@", re.DOTALL)
+"""What a host and a database hold where it is written into a URL as it is."""
 
 
 @dataclass(frozen=True)
@@ -52,6 +56,10 @@ def parse(database: str | URL) -> Address:
             # What cannot be read cannot be told from a password: nothing of it is shown.
             reason = "it is no URL that SQLAlchemy understands"
             raise StartFailed(f"{scheme}://…", reason) from None
+    if _PART_OF_PASSWORD.search(f"{url.host}/{url.database}"):
+        # It would be shown, and looked for in the network, as a host.
+        reason = "in a password and a name '@' is written as %40, ':' as %3A and '/' as %2F"
+        raise StartFailed(f"{url.drivername}://…", reason)
     shown = _shown(url)
     if url.drivername not in _OURS:
         reason = f"{url.drivername!r} is not supported, only 'postgresql+psycopg' is"
@@ -76,8 +84,23 @@ def _options(url: URL, shown: str) -> dict[str, Any]:
     lists = [key for key, value in options.items() if isinstance(value, (tuple, list))]
     if lists:
         raise StartFailed(shown, f"its option {lists[0]!r} is given more than once")
+    for key, value in options.items():
+        if not _can_be_said(key, str(value)):
+            raise StartFailed(shown, f"its {key} is none: it holds what cannot be one")
     # What the library needs, whatever the URL says: text as it is, and who it is that asks.
     return {"fallback_application_name": "beryl_groups", **options, "client_encoding": "UTF8"}
+
+
+def _can_be_said(key: str, value: str) -> bool:
+    """Tell whether libpq, which would read it up to a NUL, and the network can be told it."""
+    try:
+        value.encode()
+        for host in value.split(",") if key == "host" else ():
+            if not host.startswith(("/", "@")):  # as the path of a socket does
+                host.encode("idna")
+    except UnicodeError:
+        return False
+    return "\0" not in value
 
 
 def _shown(url: URL) -> str:

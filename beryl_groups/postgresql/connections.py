@@ -13,6 +13,7 @@ from __future__ import annotations
 import itertools
 import os
 import select
+import sys
 from contextlib import contextmanager, suppress
 from itertools import zip_longest
 from typing import TYPE_CHECKING, Any
@@ -108,8 +109,9 @@ class Connection:
         self._transformer = Transformer(driver)
         self._names: dict[bytes, bytes] = {}
         # Windows has no poll, and elsewhere select knows no more than 1,024 files.
-        self._poll = select.poll() if hasattr(select, "poll") else None
-        if self._poll is not None:
+        self._poll: Any = None
+        if sys.platform != "win32":
+            self._poll = select.poll()
             self._poll.register(driver, select.POLLIN)
         ((pid,),) = self.rows("SELECT pg_backend_pid()")
         if pid == self.pgconn.backend_pid:  # a pooler gives a number of its own
@@ -204,6 +206,11 @@ class Connection:
     def in_transaction(self) -> bool:
         return self.pgconn.transaction_status != TransactionStatus.IDLE
 
+    @property
+    def has_failed(self) -> bool:
+        """Whether the server has refused a statement of the transaction that is open."""
+        return self.pgconn.transaction_status == TransactionStatus.INERROR
+
     def is_at_rest(self) -> bool:
         """Tell whether it is good for another call: nothing is under way on it, nor has failed."""
         return self.pgconn.transaction_status == TransactionStatus.IDLE
@@ -217,6 +224,8 @@ class Connection:
 
     def is_stale(self) -> bool:
         """Tell whether the server has said something unasked, as it does when it ends."""
+        if self.pgconn.status == ConnStatus.BAD:
+            return True  # and the number of its socket may be that of another by now
         if self._poll is not None:
             return bool(self._poll.poll(0))
         return bool(select.select([self.pgconn.socket], [], [], 0)[0])

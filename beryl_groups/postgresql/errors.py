@@ -19,7 +19,7 @@ ERRORS = (psycopg.Error, LostError, NoneFreeError, UnknownError, OvertakenError)
 """What the connections of this engine raise, all of which is translated."""
 
 _LOCK_TIMEOUT = "55P03"
-_TRANSIENT = {"40P01", "40001", "23503", "23505"}
+_TRANSIENT = {"40P01", "40001"}
 
 _GRANT = (
     f"GRANT USAGE ON SCHEMA {SCHEMA}, and SELECT, INSERT, "
@@ -28,8 +28,9 @@ _GRANT = (
 _MEANINGS = {
     "08006": "the connection broke",
     "0A000": "the server does not do this",
+    "23503": "a row of another table refers to the group by a foreign key",
     "25006": "it may only be read: it is a standby, or its sessions are set to be read-only",
-    "25P02": "the transaction has failed before",
+    "25P02": "a call of the transaction has failed before, so nothing of it can be stored",
     "25P03": "the server ended the transaction, which was idle for too long for its "
     "idle_in_transaction_session_timeout",
     "25P04": "the server ended the transaction, which took too long for its transaction_timeout",

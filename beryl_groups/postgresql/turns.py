@@ -14,6 +14,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Literal
 
+import psycopg
+
 from beryl_groups.clock import monotonic
 from beryl_groups.postgresql.connections import LostError
 
@@ -104,8 +106,10 @@ class OvertakenError(Exception):
 
 
 def commit(connection: Connection) -> None:
-    """Commit what is open."""
+    """Commit what is open, or raise where nothing of it is stored."""
     had_ended = connection.is_stale()  # so it says why, and has not heard of a commit
+    if connection.has_failed:  # and who met the error has let it pass: the server would not say so
+        raise psycopg.errors.InFailedSqlTransaction("the server undoes it")
     try:
         connection.run(COMMIT)
     except LostError as error:

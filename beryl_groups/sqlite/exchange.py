@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 _PATIENCE = 5.0  # seconds, with a file that nobody else knows
 
 _INDEX = "SELECT name, sql FROM sqlite_schema WHERE type = 'index' AND sql IS NOT NULL"
-_COUNT = "SELECT count(*) FROM groups UNION ALL SELECT count(*) FROM group_topics"
 
 
 class Content(Protocol):
@@ -79,11 +78,6 @@ class Backup:
     def topics(self) -> Iterator[tuple[int, str]]:
         """Give for each membership the number of its group and the topic, in this order."""
         yield from self._connection.execute(restoring.TOPICS, (0,))
-
-    def count(self) -> tuple[int, int]:
-        """Return the number of groups, and that of memberships."""
-        (groups,), (memberships,) = self._connection.execute(_COUNT).fetchall()
-        return groups, memberships
 
 
 @contextmanager

@@ -7,11 +7,13 @@ import tracemalloc
 from typing import TYPE_CHECKING
 
 import pytest
+from sqlalchemy import make_url
 
 import beryl_groups
 from beryl_groups import StorageFailed
 from tests.commandline.running import run
 from tests.contract.copies import contents, made, names_in
+from tests.postgresql.roles import role
 from tests.postgresql.server import sql
 from tests.processes import PATIENCE, in_thread
 from tests.sqlite.opening import everything
@@ -38,6 +40,21 @@ def test_a_backup_of_a_server_is_a_database_of_ours(database: str, target: Path)
         assert copy.check() == []
         copy.create("one more")
     assert names_in(target.parent) == [target.name]
+
+
+def test_a_role_that_may_write_may_restore(database: str, target: Path) -> None:
+    """It needs no more than the rights on the tables that the README says to grant."""
+    made(target, HOLDS)
+    with beryl_groups.start(database) as groups, role(database) as url:
+        name = make_url(url).username
+        sql(
+            database,
+            f"GRANT USAGE ON SCHEMA beryl_groups TO {name}",
+            f"GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA beryl_groups TO {name}",
+        )
+        with beryl_groups.start(url) as restricted:
+            restricted.restore(target)
+        assert contents(groups) == HOLDS
 
 
 def test_moving_there_and_back_loses_nothing(

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING
 
 import psycopg
+import pytest
 from psycopg.adapt import Dumper, Loader
 from psycopg.pq import Format
 from psycopg.types.numeric import IntDumper
 from psycopg.types.string import StrDumper
 
 import beryl_groups
+from beryl_groups import StorageFailed
 from tests.contract.copies import contents
+from tests.postgresql.server import sql
+from tests.processes import PATIENCE
 from tests.sqlite.test_hosts import listening
 
 if TYPE_CHECKING:
@@ -70,3 +75,27 @@ def test_values_are_ours_whatever_the_host_has_registered(
             there.register_loader(name, loader)
         there.register_dumper(str, StrDumper)
         there.register_dumper(int, IntDumper)
+
+
+@pytest.mark.parametrize("checked", ["", "DEFERRABLE INITIALLY DEFERRED"])
+def test_a_table_of_the_host_keeps_the_groups_it_refers_to(
+    empty_database: str, checked: str
+) -> None:
+    """To delete one is refused at once and in words, by a transaction too."""
+    with beryl_groups.start(empty_database, busy_timeout=PATIENCE) as groups:
+        groups.add("team", "a", create=True)
+        sql(
+            empty_database,
+            f"CREATE TABLE seats (team text REFERENCES beryl_groups.groups (name) {checked})",
+            "INSERT INTO seats VALUES ('team')",
+        )
+        began = time.monotonic()
+        with pytest.raises(StorageFailed, match="refers to the group by a foreign key"):
+            groups.delete("team")
+        with (
+            pytest.raises(StorageFailed, match="refers to the group by a foreign key"),
+            groups.transaction() as transaction,
+        ):
+            transaction.delete("team")
+        assert time.monotonic() - began < PATIENCE
+        assert contents(groups) == {"team": {"a"}}

@@ -70,6 +70,23 @@ def test_a_statement_timeout_of_the_server_is_told(empty_database: str) -> None:
         assert groups.topics("kept") == {"a", "b"}
 
 
+def pass_over(groups: beryl_groups.Groups, url: str) -> None:
+    with groups.transaction() as block:
+        block.create("new")
+        with locked(url, "group_topics"), pytest.raises(StorageFailed):
+            block.topics("kept")
+
+
+def test_a_read_that_fails_in_a_transaction_is_not_passed_over(empty_database: str) -> None:
+    """Where the block goes on all the same, its end raises, for nothing of it is stored."""
+    fill(empty_database)
+    configure(empty_database, "statement_timeout = '100ms'")
+    with beryl_groups.start(empty_database) as groups:
+        with pytest.raises(StorageFailed, match="failed before"):
+            pass_over(groups, empty_database)
+        assert list(groups) == ["kept"]
+
+
 def idle(groups: beryl_groups.Groups) -> None:
     with groups.transaction() as transaction:
         transaction.add("kept", "b")

@@ -31,6 +31,10 @@ SECRET = "s3cr3t-of-mine"
         (f"postgresql://u:{SECRET}@127.0.0.1:1/d?sslmode=perhaps", "sslmode"),
         (f"postgresql://u:{SECRET}@127.0.0.1:1/d?nonsense=1", "nonsense"),
         (f"postgresql://u:{SECRET}@127.0.0.1:1/d?sslmode=a&sslmode=b", "more than once"),
+        (f"postgresql://u:p@{SECRET}@127.0.0.1:1/d", "written as %40"),
+        (f"postgresql://o/u:{SECRET}@127.0.0.1:1/d", "written as %40"),
+        (f"postgresql://u:{SECRET}%00@127.0.0.1:1/d", "its password is none"),
+        (f"postgresql://u:{SECRET}@{'a' * 64}/d", "its host is none"),
     ],
 )
 def test_a_url_that_opens_nothing_is_refused_with_the_reason(url: str, reason: str) -> None:
@@ -103,6 +107,25 @@ def test_a_database_of_another_encoding_is_refused(latin_database: str) -> None:
     with pytest.raises(StartFailed, match="encoded in LATIN1, and UTF8 is needed"):
         beryl_groups.start(latin_database)
     assert sql(latin_database, "SELECT 1 FROM pg_namespace WHERE nspname = 'beryl_groups'") == []
+
+
+def test_a_first_start_needs_no_more_than_rights(empty_database: str) -> None:
+    """One connection does, and what the owner of the database has set for it is no matter."""
+    name = empty_database.rpartition("/")[2]
+    for setting in (
+        "idle_in_transaction_session_timeout = '50ms'",
+        "quote_all_identifiers = on",
+        "standard_conforming_strings = off",
+        "default_transaction_isolation = 'serializable'",
+        "search_path = ''",
+    ):
+        sql(empty_database, f"ALTER DATABASE {name} SET {setting}")
+    with role(empty_database, options="CONNECTION LIMIT 1") as url:
+        sql(empty_database, f"GRANT CREATE ON DATABASE {name} TO {make_url(url).username}")
+        with beryl_groups.start(url) as groups:
+            groups.add("team", 'a\\"', create=True)
+            assert groups.topics("team") == {'a\\"'}
+            assert groups.check() == []
 
 
 def test_a_schema_of_a_newer_version_is_refused(empty_database: str) -> None:

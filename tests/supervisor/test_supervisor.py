@@ -258,3 +258,8 @@ def test_the_sentence_about_a_part_is_one_line(said: str, sentence: str) -> None
     with pytest.raises(PartFailed) as failed:
         supervisor.start(SupervisedConfig(Failing("channels", []), groups=False))
     assert str(failed.value) == f"The channels could not be started: {sentence}"
+
+
+def test_a_configuration_shows_no_password() -> None:
+    """Its repr, which ends up in logs, leaves out the database, whose URL may hold one."""
+    assert "s3cr3t" not in repr(SupervisedConfig(print, database="postgresql://u:s3cr3t@host/name"))
