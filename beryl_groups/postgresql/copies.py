@@ -111,7 +111,7 @@ def _replace(
 ) -> None:
     connection.rows(_SYNCED)
     referring = references.to_groups(connection)
-    kept = references.left(connection, referring)
+    kept = references.kept(connection, referring)
     held = {name for _, name, _ in content.groups() if name in kept}
     if (reason := references.lost(connection, referring, held)) is not None:
         raise StorageFailed(f"The backup {os.fspath(path)!r} was not restored: {reason}.")
