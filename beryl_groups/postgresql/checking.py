@@ -17,13 +17,14 @@ if TYPE_CHECKING:
 
 # With nothing else on the path each name is told with its schema.
 _PATH = "SET LOCAL search_path = pg_catalog"
+_QUOTING = "SET LOCAL quote_all_identifiers = off"
 _OIDS = """
     SELECT c.relname, c.oid FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
     WHERE n.nspname = 'beryl_groups' AND c.relname IN ('groups', 'group_topics', 'memberships')
 """
 _COLUMNS = """
-    SELECT a.attname, format_type(a.atttypid, a.atttypmod), a.attnotnull, a.attidentity <> '',
-        coalesce(l.collname, '')
+    SELECT a.attname, format_type(a.atttypid, a.atttypmod), a.attnotnull,
+        a.attidentity <> '' OR a.atthasdef, coalesce(l.collname, '')
     FROM pg_attribute a LEFT JOIN pg_collation l ON l.oid = a.attcollation
     WHERE a.attrelid = $1 AND a.attnum > 0 AND NOT a.attisdropped
 """
@@ -43,6 +44,14 @@ _KIND = "SELECT relpersistence = 'p', relrowsecurity FROM pg_class WHERE oid = $
 _DISABLED = """
     SELECT tgname FROM pg_trigger WHERE tgrelid = $1 AND tgenabled IN ('D', 'R')
 """
+_SEQUENCE = """
+    SELECT name FROM pg_get_serial_sequence('beryl_groups.groups', 'id') AS name
+    WHERE has_sequence_privilege(name, 'SELECT')
+"""
+_NEXT_ID = """
+    SELECT last_value + is_called::int, (SELECT coalesce(max(id), 0) FROM beryl_groups.groups)
+    FROM {}
+"""
 _ORPHANS = """
     SELECT group_id, count(*), min(topic) FROM beryl_groups.group_topics t
     WHERE NOT EXISTS (SELECT FROM beryl_groups.groups g WHERE g.id = t.group_id)
@@ -56,12 +65,12 @@ _BAD_NAMES = """
     WHERE topic = '' OR octet_length(topic) > 1024
 """
 
-# For each column its type, whether it may be missing, is numbered by itself, and its collation.
+# For each column its type, whether it may be missing, is filled by itself, and its collation.
 _EXPECTED_COLUMNS: dict[str, dict[str, tuple[str, bool, bool, str | None]]] = {
     "groups": {
         "id": ("bigint", True, True, ""),
         "name": ("text", True, False, "C"),
-        "created_at": ("text", True, False, None),
+        "created_at": ("text", True, True, None),
     },
     "group_topics": {
         "group_id": ("bigint", True, False, ""),
@@ -86,9 +95,9 @@ def problems(connection: Connection, on_the_way: Callable[[], None] | None = Non
     """Return a sentence for each thing that is wrong, all as of one moment."""
     found: list[str] = []
     with connection.moment():
-        connection.run((_PATH, ()))
+        connection.run((_PATH, ()), (_QUOTING, ()))
         oids = dict(connection.rows(_OIDS))
-        for search in (_missing, _altered, _indexes, _triggers, _orphans, _bad_names):
+        for search in (_missing, _altered, _indexes, _triggers, _numbers, _orphans, _bad_names):
             if on_the_way is not None:
                 on_the_way()
             found.extend(search(connection, oids))
@@ -123,8 +132,8 @@ def _differences(connection: Connection, table: str, oid: int) -> Iterator[str]:
     for name in sorted(columns.keys() - expected.keys()):
         yield f"it has a column {name} more"
     for name in sorted(columns.keys() & expected.keys()):
-        kind, filled, numbered, collation = expected[name]
-        its_kind, its_filled, its_numbered, its_collation = columns[name]
+        kind, filled, generated, collation = expected[name]
+        its_kind, its_filled, its_generated, its_collation = columns[name]
         if its_kind != kind:
             yield f"its column {name} is {its_kind}, not {kind}"
         elif collation is not None and its_collation != collation:
@@ -134,8 +143,8 @@ def _differences(connection: Connection, table: str, oid: int) -> Iterator[str]:
             )
         if filled and not its_filled:
             yield f"its column {name} may be NULL"
-        if numbered and not its_numbered:
-            yield f"its column {name} is not numbered by the server"
+        if generated and not its_generated:
+            yield f"its column {name} is not filled by the server"
     found = dict(connection.rows(_CONSTRAINTS, oid))
     for constraint in sorted(_EXPECTED_CONSTRAINTS[table] - found.keys()):
         yield f"it lacks the constraint {constraint}"
@@ -160,6 +169,16 @@ def _triggers(connection: Connection, oids: dict[str, int]) -> Iterator[str]:
     for table in _EXPECTED_COLUMNS:
         for (name,) in connection.rows(_DISABLED, oids[table]):
             yield f"The trigger {name} of the table beryl_groups.{table} is disabled."
+
+
+def _numbers(connection: Connection, _oids: dict[str, int]) -> Iterator[str]:
+    for (sequence,) in connection.rows(_SEQUENCE):  # none that this role may not read
+        ((next_id, highest),) = connection.rows(_NEXT_ID.format(sequence))
+        if next_id <= highest:
+            yield (
+                f"The next group would get the id {next_id}, and there is one of {highest}: "
+                f"SELECT setval('{sequence}', {highest}) mends it."
+            )
 
 
 def _orphans(connection: Connection, _oids: dict[str, int]) -> Iterator[str]:

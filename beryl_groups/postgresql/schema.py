@@ -44,7 +44,8 @@ _MIGRATIONS = WRITERS + 1
 # One row for each column of what is called as ours is; what else there is in the schema is none of
 # our business.
 _COLUMNS = f"""
-SELECT c.relname::text, a.attname::text, format_type(a.atttypid, a.atttypmod), a.attnotnull,
+SELECT c.relname::text, a.attname::text, replace(format_type(a.atttypid, a.atttypmod), '"', ''),
+       a.attnotnull,
        COALESCE((SELECT l.collname::text FROM pg_collation l WHERE l.oid = a.attcollation), '')
 FROM pg_class c
 JOIN pg_namespace n ON n.oid = c.relnamespace
@@ -150,6 +151,8 @@ def connect_to_upgrade(address: Address, busy_timeout: float) -> Iterator[CoreCo
     url = make_url("postgresql+psycopg://")
     engine = quiet_engine(url, PGDialect_psycopg, psycopg, NullPool, connect)
     with engine.connect() as core, core.begin():
+        # Alembic takes its time to load.
+        core.exec_driver_sql("SET LOCAL idle_in_transaction_session_timeout = 0")
         core.dialect.initialize(core)
         core.exec_driver_sql(f"SET LOCAL lock_timeout = {milliseconds}")
         core.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_MIGRATIONS})")

@@ -70,6 +70,14 @@ ALTERED = {
         "ALTER TABLE beryl_groups.group_topics DISABLE TRIGGER ALL",
         "of the table beryl_groups.group_topics is disabled",
     ),
+    "no moment of creation": (
+        "ALTER TABLE beryl_groups.groups ALTER created_at DROP DEFAULT",
+        "beryl_groups.groups was altered: its column created_at is not filled by the server",
+    ),
+    "numbers that were given": (
+        "INSERT INTO beryl_groups.groups (id, name) OVERRIDING SYSTEM VALUE VALUES (7, 'seventh')",
+        "The next group would get the id 1, and there is one of 7: SELECT setval('beryl_groups.",
+    ),
     "a policy": (
         "ALTER TABLE beryl_groups.groups ENABLE ROW LEVEL SECURITY",
         "beryl_groups.groups was altered: a policy may hide rows of it",

@@ -26,7 +26,7 @@ SECRET = "s3cr3t-of-mine"
         (f"postgresql+asyncpg://u:{SECRET}@h/d", "only 'postgresql\\+psycopg' is"),
         (f"postgres://u:{SECRET}@h/d", "only 'postgresql\\+psycopg' is"),
         (f"postgresql://u:{SECRET}@h:port/d", "no URL that SQLAlchemy understands"),
-        (f"postgresql://u:{SECRET}@127.0.0.1:1/d", "cannot be reached"),
+        (f"postgresql://u:{SECRET}@127.0.0.1:1/d", "cannot be reached .* refused Is the server"),
         (f"postgresql://u@127.0.0.1:1/d?password={SECRET}", "cannot be reached"),
         (f"postgresql://u:{SECRET}@127.0.0.1:1/d?sslmode=perhaps", "sslmode"),
         (f"postgresql://u:{SECRET}@127.0.0.1:1/d?nonsense=1", "nonsense"),
@@ -107,6 +107,24 @@ def test_a_database_of_another_encoding_is_refused(latin_database: str) -> None:
     with pytest.raises(StartFailed, match="encoded in LATIN1, and UTF8 is needed"):
         beryl_groups.start(latin_database)
     assert sql(latin_database, "SELECT 1 FROM pg_namespace WHERE nspname = 'beryl_groups'") == []
+
+
+def test_a_first_start_needs_no_more_than_rights(empty_database: str) -> None:
+    """One connection does, and what the owner of the database has set for it is no matter."""
+    name = empty_database.rpartition("/")[2]
+    for setting in (
+        "quote_all_identifiers = on",
+        "standard_conforming_strings = off",
+        "default_transaction_isolation = 'serializable'",
+        "search_path = ''",
+    ):
+        sql(empty_database, f"ALTER DATABASE {name} SET {setting}")
+    with role(empty_database, options="CONNECTION LIMIT 1") as url:
+        sql(empty_database, f"GRANT CREATE ON DATABASE {name} TO {make_url(url).username}")
+        with beryl_groups.start(url) as groups:
+            groups.add("team", 'a\\"', create=True)
+            assert groups.topics("team") == {'a\\"'}
+            assert groups.check() == []
 
 
 def test_a_schema_of_a_newer_version_is_refused(empty_database: str) -> None:
