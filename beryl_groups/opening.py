@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 Synchronous = Literal["full", "normal"]
 
-_CONNECTIONS = 16
+_CONNECTIONS = 20
 """Few, for the server has a process for each; opened only when so many are in use at once."""
 
 

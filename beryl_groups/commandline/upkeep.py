@@ -98,7 +98,7 @@ def upgrade(database: str, backup: str | None) -> None:
         click.echo(f"The database {shown!r} has the newest revision already, {revisions.HEAD}.")
     else:
         click.echo(
-            f"The database {shown!r} has been upgraded from {found or 'an empty file'} to "
+            f"The database {shown!r} has been upgraded from {found or 'nothing'} to "
             f"{revisions.HEAD}."
         )
 

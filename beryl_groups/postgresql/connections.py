@@ -15,8 +15,7 @@ import os
 import select
 import sys
 from contextlib import contextmanager, suppress
-from itertools import zip_longest
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import psycopg
 from psycopg.adapt import Loader, Transformer
@@ -61,6 +60,11 @@ _FETCH = f"FETCH {MANY} FROM beryl_groups_stream"
 _CLOSE = "CLOSE beryl_groups_stream"
 
 _numbers = itertools.count(1)
+
+# Looked up once, for to look a member of an enumeration up takes its time.
+_BROKEN, _IDLE = ConnStatus.BAD, TransactionStatus.IDLE
+_DONE, _FAILED, _SYNC = ExecStatus.COMMAND_OK, ExecStatus.FATAL_ERROR, ExecStatus.PIPELINE_SYNC
+_READABLE, _EITHER = Wait.R, Wait.RW
 
 _LOADERS: dict[str, type[Loader]] = {
     "bool": BoolLoader,
@@ -125,32 +129,27 @@ class Connection:
         Those after it have not been carried out then. Steps that say nothing of a transaction are
         one, which is committed when this returns. Where the connection breaks, `LostError`.
         """
-        awaited: list[tuple[bytes, bytes] | None] = []
+        new: list[tuple[int, bytes, bytes]] = []
+        answers: list[PGresult] = []
+        asked = False
         try:
-            for statement, values in steps:
-                self._send(SQL[statement], [parameter(value) for value in values], awaited)
+            self._send(steps, new)
+            asked = True
+            self.pgconn.pipeline_sync()
+            to_the_end = self._wait(_until_sync(self.pgconn, answers))
         except psycopg.OperationalError as error:
-            raise LostError(str(error), 0, error) from None
-        answers, to_the_end = self._receive()
-        results: list[PGresult] = []
-        # What is answered beyond the steps is that the commit of all has failed.
-        for prepared, answer in zip_longest(awaited[: len(answers)], answers):
-            if answer.status == ExecStatus.FATAL_ERROR:
-                refusal = psycopg.errors.error_from_result(answer)
-                if self.pgconn.status == ConnStatus.BAD:
-                    told = refusal.sqlstate is not None and len(results) < len(steps)
-                    raise LostError(str(refusal), len(results) if told else None, refusal)
-                if refusal.sqlstate in UNPREPARED:
-                    self.is_direct = False  # so it seemed, but somebody stands between
-                raise refusal
-            if prepared is None:
-                results.append(answer)
-            else:
-                text, name = prepared
+            raise LostError(str(error), None if asked else 0, error) from None
+        for place, text, name in reversed(new):
+            if place < len(answers) and answers[place].status == _DONE:
                 self._names[text] = name
+                del answers[place]
+        for place, answer in enumerate(answers):
+            if answer.status == _FAILED:
+                # What is answered beyond the steps is that the commit of all has failed.
+                self._refuse(answer, place if place < len(steps) else None)
         if not to_the_end:
             raise LostError("the server closed the connection", None)
-        return results
+        return answers
 
     def rows(self, statement: Executable | str, *values: object) -> list[tuple[Any, ...]]:
         return self.rows_of(self.run((statement, values))[0])
@@ -204,7 +203,7 @@ class Connection:
 
     @property
     def in_transaction(self) -> bool:
-        return self.pgconn.transaction_status != TransactionStatus.IDLE
+        return self.pgconn.transaction_status != _IDLE
 
     @property
     def has_failed(self) -> bool:
@@ -213,7 +212,7 @@ class Connection:
 
     def is_at_rest(self) -> bool:
         """Tell whether it is good for another call: nothing is under way on it, nor has failed."""
-        return self.pgconn.transaction_status == TransactionStatus.IDLE
+        return self.pgconn.transaction_status == _IDLE
 
     def roll_back(self) -> bool:
         """Undo what is open; tell whether the connection is at rest then."""
@@ -240,30 +239,28 @@ class Connection:
         if self.driver is not None and os.getpid() == self._process:
             self.driver.close()
 
-    def _send(
-        self,
-        text: bytes,
-        values: list[bytes | None],
-        awaited: list[tuple[bytes, bytes] | None],
-    ) -> None:
-        if not self.is_direct:
-            self.pgconn.send_query_params(text, values)
-        else:
-            name = self._names.get(text)
+    def _send(self, steps: tuple[Step, ...], new: list[tuple[int, bytes, bytes]]) -> None:
+        pgconn, names = self.pgconn, self._names
+        for place, (statement, values) in enumerate(steps):
+            text = SQL[statement]
+            given = [parameter(value) for value in values]
+            if not self.is_direct:
+                pgconn.send_query_params(text, given)
+                continue
+            name = names.get(text)
             if name is None:
                 name = b"beryl_groups_%d" % next(_numbers)
-                self.pgconn.send_prepare(name, text)
-                awaited.append((text, name))
-            self.pgconn.send_query_prepared(name, values)
-        awaited.append(None)
+                pgconn.send_prepare(name, text)
+                new.append((place + len(new), text, name))
+            pgconn.send_query_prepared(name, given)
 
-    def _receive(self) -> tuple[list[PGresult], bool]:
-        results: list[PGresult] = []
-        try:
-            self.pgconn.pipeline_sync()
-            return results, self._wait(_until_sync(self.pgconn, results))
-        except psycopg.OperationalError as error:
-            raise LostError(str(error), None, error) from None
+    def _refuse(self, answer: PGresult, place: int | None) -> NoReturn:
+        refusal = psycopg.errors.error_from_result(answer)
+        if self.pgconn.status == _BROKEN:
+            raise LostError(str(refusal), place if refusal.sqlstate else None, refusal)
+        if refusal.sqlstate in UNPREPARED:
+            self.is_direct = False  # so it seemed, but somebody stands between
+        raise refusal
 
 
 def use_own_adapters(driver: psycopg.Connection[Any]) -> None:
@@ -277,18 +274,18 @@ def use_own_adapters(driver: psycopg.Connection[Any]) -> None:
 def _until_sync(pgconn: PGconn, results: list[PGresult]) -> Generator[Wait, Ready | int, bool]:
     """Send what has not been sent yet, and read all answers; tell whether the last has come."""
     while pgconn.flush():
-        if (yield Wait.RW) & Ready.R:
+        if (yield _EITHER) & Ready.R:
             pgconn.consume_input()  # or both sides would wait for the other to read
     while True:
         while pgconn.is_busy():
-            yield Wait.R
+            yield _READABLE
             with suppress(psycopg.OperationalError):  # what has come until then is read first
                 pgconn.consume_input()
         result = pgconn.get_result()
         if result is None:
-            if pgconn.status == ConnStatus.BAD:
+            if pgconn.status == _BROKEN:
                 return False
-        elif result.status == ExecStatus.PIPELINE_SYNC:
+        elif result.status == _SYNC:
             return True
         else:
             results.append(result)

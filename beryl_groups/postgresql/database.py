@@ -103,7 +103,9 @@ class Database:
 
     def write_all(self, calls: Sequence[Call[Any]], wait: float) -> None:
         # One commit each, and beside each other: the server groups the commits of its clients by
-        # itself, and a call that fails takes no other along.
+        # itself, and a call that fails takes no other along. In threads, which those have who ask
+        # for this: connections of an event loop would be a second engine, and its locks, losses and
+        # interruptions were to be proved once more.
         self.refuse_beside_own()
         beside_each_other(
             partial(self._write_call, monotonic() + wait), calls, min(self.pool.size - 1, _BESIDE)
@@ -123,7 +125,7 @@ class Database:
                 connection = self._begin_alone(deadline)
             try:
                 self._owner = thread or get_ident()
-                yield TransactionSession(connection, self.translated)
+                yield TransactionSession(connection, partial(self.translated, within=True))
                 with self._translating():
                     commit(connection)
             except BaseException:
@@ -204,11 +206,14 @@ class Database:
         self._owner = None
         return self.pool.abandon()
 
-    def translated(self, error: Exception) -> Exception:
-        """Return the error of ours that tells of an error of the driver, which is its cause."""
+    def translated(self, error: Exception, *, within: bool = False) -> Exception:
+        """Return the error of ours that tells of an error of the driver, which is its cause.
+
+        Whether it came up within the transaction of this handle says who it can have waited for.
+        """
         if not isinstance(error, ERRORS):
             return error
-        if errors.is_lock_timeout(error) and self._owner is not None:
+        if errors.is_lock_timeout(error) and self._owner is not None and not within:
             ours = self.busy(by_transaction=True)
         else:
             ours = errors.translate(error, self.shown, self.busy_timeout)
@@ -220,8 +225,10 @@ class Database:
         single = SINGLE[operation]
         while True:
             self.refuse_if_closed()
-            with self._translating():
+            try:
                 connection = self.pool.take(deadline, to_write=True)
+            except ERRORS as error:
+                raise self.translated(error) from error
             try:
                 single(Attempt(connection, self._turn, deadline), *given)
             except GroupError:

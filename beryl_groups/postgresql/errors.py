@@ -89,7 +89,7 @@ def reason(error: BaseException) -> str:
     cause = error
     if isinstance(error, LostError) and isinstance(error.__cause__, psycopg.Error):
         cause = error.__cause__
-    said = in_one_line(cause)
+    said = in_one_line(" ".join(str(cause).split()))  # libpq says it in lines with tabs
     state = getattr(cause, "sqlstate", None) or ""
     meaning = _MEANINGS.get(state) or _CLASSES.get(state[:2])
     if meaning is None and isinstance(error, (LostError, psycopg.OperationalError)):

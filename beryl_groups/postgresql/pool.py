@@ -36,6 +36,22 @@ class NoneFreeError(Exception):
     """All connections were in use for too long."""
 
 
+class _Waiter:
+    """Who waits for a connection, and the one that is handed over."""
+
+    __slots__ = ("connection", "to_write", "woken")
+
+    def __init__(self, *, to_write: bool) -> None:
+        self.to_write = to_write
+        self.connection: Connection | None = None
+        self.woken = threading.Lock()
+        self.woken.acquire()
+
+    def wake(self) -> None:
+        if self.woken.locked():
+            self.woken.release()
+
+
 class Pool:
     """What is open, and what may be opened."""
 
@@ -44,13 +60,13 @@ class Pool:
         self._options = with_patience(address, patience)
         self._idle: deque[Connection] = deque()
         self._open: weakref.WeakSet[Connection] = weakref.WeakSet()
-        self._freed = threading.Condition()
-        self._waiting = 0
+        self._waiters: deque[_Waiter] = deque()
+        self._lock = threading.RLock()
         self._closed = False
 
     def take(self, deadline: float, *, to_write: bool = False) -> Connection:
         """Give a connection that nobody else has, or raise `NoneFreeError`, or psycopg's error."""
-        while not (to_write and self._must_be_left()):
+        while not (to_write and self._free() < 2 <= self.size):
             try:
                 connection = self._idle.pop()
             except IndexError:
@@ -65,18 +81,20 @@ class Pool:
         if not connection.is_at_rest():
             self.discard(connection)
             return
+        if self._waiters and self._hand_over(connection):
+            return
         self._idle.append(connection)
         if self._closed:
             self._close_idle()
-        elif self._waiting:
-            self._tell()
+        elif self._waiters:
+            self._wake_one()  # who came between the two
 
     def discard(self, connection: Connection) -> None:
         """Close a connection, whatever is under way on it."""
         connection.close()
         self._open.discard(connection)
-        if self._waiting:
-            self._tell()
+        if self._waiters:
+            self._wake_one()
 
     def close(self) -> None:
         """Close what is idle, and what is lent when it comes back."""
@@ -86,40 +104,41 @@ class Pool:
     def abandon(self) -> list[object]:
         """Give up what is open without touching it, in a forked child, and return it."""
         self._closed = True
-        self._freed = threading.Condition()
+        self._lock = threading.RLock()
         inherited: list[object] = list(self._open)
         self._idle.clear()
+        self._waiters.clear()
         return inherited
 
-    def _must_be_left(self) -> bool:
-        free = self.size - len(self._open) + len(self._idle)
-        return free < 2 <= self.size
+    def _free(self) -> int:
+        return self.size - len(self._open) + len(self._idle)
 
     def _open_or_wait(self, deadline: float, *, to_write: bool) -> Connection:
         failure: Exception | None = None
         while True:
             connection = self._claim(to_write=to_write, may_open=failure is None)
             if connection is None:
-                self._wait(deadline, failure)
-            elif connection.is_open:
+                connection = self._wait(deadline, failure, to_write=to_write)
+            if connection is None:
+                continue
+            if connection.is_open:
                 if not connection.is_stale():
                     return connection
                 self.discard(connection)
+                continue
+            try:
+                connection.open(self._options)
+            except (psycopg.Error, LostError) as error:
+                failure = error  # the server may have no room for more, and another be free soon
             else:
-                try:
-                    connection.open(self._options)
-                except (psycopg.Error, LostError) as error:
-                    # The server may have no room for more, and another be free soon.
-                    failure = error
-                else:
-                    return connection
-                finally:
-                    if not connection.is_open:
-                        self.discard(connection)
+                return connection
+            finally:
+                if not connection.is_open:
+                    self.discard(connection)
 
     def _claim(self, *, to_write: bool, may_open: bool) -> Connection | None:
-        with self._freed:
-            if to_write and self._must_be_left():
+        with self._lock:
+            if to_write and self._free() < 2 <= self.size:
                 return None
             if self._idle:
                 return self._idle.pop()
@@ -129,21 +148,40 @@ class Pool:
                 return connection
             return None
 
-    def _wait(self, deadline: float, failure: Exception | None) -> None:
-        with self._freed:
-            if failure is not None and not self._open:
-                raise failure
-            if (left := deadline - monotonic()) <= 0:
-                raise failure or NoneFreeError
-            self._waiting += 1
-            try:
-                self._freed.wait(min(left, _GLANCE))
-            finally:
-                self._waiting -= 1
+    def _wait(
+        self, deadline: float, failure: Exception | None, *, to_write: bool
+    ) -> Connection | None:
+        """Return what is handed over, or None where there may be one to claim."""
+        if failure is not None and not self._open:
+            raise failure
+        if (left := deadline - monotonic()) <= 0:
+            raise failure or NoneFreeError
+        waiter = _Waiter(to_write=to_write)
+        try:
+            self._waiters.append(waiter)
+            waiter.woken.acquire(timeout=min(left, _GLANCE))
+        finally:
+            with self._lock:
+                if waiter in self._waiters:
+                    self._waiters.remove(waiter)
+        return waiter.connection
 
-    def _tell(self) -> None:
-        with self._freed:
-            self._freed.notify()
+    def _hand_over(self, connection: Connection) -> bool:
+        """Give a connection that is free to who has waited for the longest and may have it."""
+        with self._lock:
+            all_may = self._free() >= 1 or self.size < 2
+            for waiter in self._waiters:
+                if all_may or not waiter.to_write:
+                    self._waiters.remove(waiter)
+                    waiter.connection = connection
+                    waiter.wake()
+                    return True
+        return False
+
+    def _wake_one(self) -> None:
+        with self._lock:
+            if self._waiters:
+                self._waiters[0].wake()
 
     def _close_idle(self) -> None:
         while self._idle:

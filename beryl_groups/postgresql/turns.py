@@ -59,6 +59,8 @@ class Turn:
 class Attempt:
     """One write on one connection, until its time is over."""
 
+    __slots__ = ("_deadline", "_turn", "connection")
+
     def __init__(self, connection: Connection, turn: Turn, deadline: float) -> None:
         self.connection = connection
         self._turn = turn
@@ -77,8 +79,8 @@ class Attempt:
             if error.failed is None or every[error.failed] is COMMIT:
                 raise UnknownError(str(error)) from error
             raise
-        rows = [connection.rows_of(result) for result in results]
-        return rows[1:] if connection.is_direct else rows[2:-1]
+        asked_for = results[2:-1] if every[0] is BEGIN else results[1:]
+        return [connection.rows_of(result) for result in asked_for]
 
     def begin(self, *steps: Step) -> list[list[tuple[Any, ...]]]:
         """Do what `commit` does, and leave it to `end` to commit."""

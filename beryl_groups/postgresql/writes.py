@@ -48,6 +48,12 @@ _ADD = (
     "SELECT held.id, t FROM held, unnest($2::text[]) AS t ON CONFLICT DO NOTHING) "
     "SELECT id FROM held"
 )
+_ADD_ONE = (
+    f"WITH held AS MATERIALIZED ({_KEEP}), added AS ("
+    f"INSERT INTO {SCHEMA}.group_topics (group_id, topic) "
+    "SELECT id, $2 FROM held ON CONFLICT DO NOTHING) "
+    "SELECT id FROM held"
+)
 _ADD_TO_HELD = (
     f"INSERT INTO {SCHEMA}.group_topics (group_id, topic) "
     f"SELECT {_HELD}, t FROM unnest($1::text[]) AS t "
@@ -117,7 +123,8 @@ def rename(attempt: Attempt, name: str, new_name: str) -> None:
 def add(attempt: Attempt, name: str, topics: Sequence[str]) -> None:
     # Nobody can remove a topic before the commit, so all are there then, whoever added them.
     # Sorted, so two calls with topics in common wait for each other in one order.
-    while not attempt.commit(*_adding(name, topics))[0]:
+    steps = _adding(name, topics)
+    while not attempt.commit(*steps)[0]:
         _refuse_missing(attempt, name)
 
 
@@ -153,14 +160,14 @@ def _set_many(attempt: Attempt, name: str, topics: Sequence[str]) -> None:
     attempt.end()
 
 
-def _adding(name: str, topics: Sequence[str]) -> Iterator[Step]:
-    """Give the steps, of which the first finds the group."""
+def _adding(name: str, topics: Sequence[str]) -> list[Step]:
+    """Return the steps, of which the first finds the group."""
+    if len(topics) == 1:  # as most often
+        return [(_ADD_ONE, (name, topics[0]))]
     if len(topics) <= MANY:
-        yield _ADD, (name, sorted(topics))
-        return
-    yield _HOLD_BESIDE, (name,)
-    for page in _pages(topics):
-        yield _ADD_TO_HELD, (page,)
+        return [(_ADD, (name, sorted(topics)))]
+    adding: list[Step] = [(_ADD_TO_HELD, (page,)) for page in _pages(topics)]
+    return [(_HOLD_BESIDE, (name,)), *adding]
 
 
 def _pages(topics: Sequence[str]) -> Iterator[list[str]]:

@@ -223,7 +223,7 @@ def test_an_upgrade_makes_no_database(path: Path) -> None:
     assert not path.exists()
     path.touch()
     assert run("upgrade", path).output == (
-        f"The database '{path}' has been upgraded from an empty file to {revisions.HEAD}.\n"
+        f"The database '{path}' has been upgraded from nothing to {revisions.HEAD}.\n"
     )
 
 

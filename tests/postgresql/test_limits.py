@@ -70,6 +70,19 @@ def test_a_statement_timeout_of_the_server_is_told(empty_database: str) -> None:
         assert groups.topics("kept") == {"a", "b"}
 
 
+def test_a_transaction_that_waits_for_another_program_says_so(database: str) -> None:
+    """And does not take itself for the one that it waited for."""
+    fill(database)
+    with beryl_groups.start(database, busy_timeout=0.1) as groups:
+        with (
+            locked(database),
+            pytest.raises(Busy, match="Another writer"),
+            groups.transaction() as block,
+        ):
+            block.create("new")
+        assert list(groups) == ["kept"]
+
+
 def pass_over(groups: beryl_groups.Groups, url: str) -> None:
     with groups.transaction() as block:
         block.create("new")
