@@ -265,7 +265,7 @@ class Database:
             call.error = None
             try:
                 self._write(call.work, call.arguments, deadline)
-            except GroupError as error:
+            except Exception as error:  # noqa: BLE001 - the others may be stored, so it is its own
                 call.error = error
 
     def _undo(self, connection: Connection) -> None:

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 import beryl_groups
-from beryl_groups import Busy, Closed, OutcomeUnknown, StorageFailed
+from beryl_groups import Busy, Closed, OutcomeUnknown, StorageFailed, operations
+from beryl_groups.calls import Call
 from tests.contract.copies import contents
 from tests.postgresql.server import sql
 from tests.processes import PATIENCE, in_thread
@@ -185,3 +186,17 @@ def test_the_number_of_connections_is_checked(database: str) -> None:
         beryl_groups.start(database, pool_size="3")  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="a file needs no pool"):
         beryl_groups.start(":memory:", pool_size=3)
+
+
+def test_a_call_that_fails_takes_no_other_along(database: str) -> None:
+    """Whatever fails: of those that are carried out beside it none is carried out once more."""
+    with beryl_groups.start(database) as groups:
+        calls: list[Call[None]] = [
+            Call(PATIENCE, operations.create, ("team", False)),
+            Call(PATIENCE, operations.add, ("team", [object()])),
+        ]
+        groups._engine.write_all(calls, PATIENCE)
+        calls[0].outcome()
+        with pytest.raises(TypeError):
+            calls[1].outcome()
+        assert contents(groups) == {"team": frozenset()}
