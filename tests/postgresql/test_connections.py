@@ -194,7 +194,7 @@ def test_a_call_that_fails_takes_no_other_along(database: str) -> None:
         groups.create("kept")
         calls: list[Call[None]] = [
             Call(PATIENCE, operations.create, ("team", False)),
-            Call(PATIENCE, operations.add, ("kept", [object()])),
+            Call(PATIENCE, operations.add, ("kept", [object(), object()])),
         ]
         groups._engine.write_all(calls, PATIENCE)
         calls[0].outcome()
