@@ -191,12 +191,13 @@ def test_the_number_of_connections_is_checked(database: str) -> None:
 def test_a_call_that_fails_takes_no_other_along(database: str) -> None:
     """Whatever fails: of those that are carried out beside it none is carried out once more."""
     with beryl_groups.start(database) as groups:
+        groups.create("kept")
         calls: list[Call[None]] = [
             Call(PATIENCE, operations.create, ("team", False)),
-            Call(PATIENCE, operations.add, ("team", [object()])),
+            Call(PATIENCE, operations.add, ("kept", [object(), object()])),
         ]
         groups._engine.write_all(calls, PATIENCE)
         calls[0].outcome()
         with pytest.raises(TypeError):
             calls[1].outcome()
-        assert contents(groups) == {"team": frozenset()}
+        assert contents(groups) == {"kept": frozenset(), "team": frozenset()}
