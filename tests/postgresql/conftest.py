@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.postgresql import databases
+from tests.postgresql import databases, shared
 from tests.postgresql.proxy import Proxy
 
 if TYPE_CHECKING:
@@ -13,9 +13,12 @@ if TYPE_CHECKING:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    missing = shared.is_missing()
     for item in items:
         if item.path.parent == Path(__file__).parent:
             item.add_marker(pytest.mark.postgresql)
+            if missing is not None:
+                item.add_marker(pytest.mark.skip(reason=missing))
 
 
 @pytest.fixture

@@ -5,8 +5,14 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
-import psycopg
 import pytest
+
+from tests.postgresql import shared
+
+if reason := shared.is_missing():
+    pytest.skip(reason, allow_module_level=True)
+
+import psycopg
 from psycopg.adapt import Dumper, Loader
 from psycopg.pq import Format
 from psycopg.types.numeric import IntDumper

@@ -13,11 +13,15 @@ import beryl_groups
 from beryl_groups import sqlite
 from beryl_groups.sqlite.cache import MOST_BYTES
 from tests.coherence import variants as of_coherence
+from tests.postgresql import shared
 from tests.postgresql.server import QUICK, running, sql
 from tests.processes import PATIENCE
 from tests.sqlite.store import store
 from tests.torture import variants as of_torture
-from tests.torture.linearizability import server_variants as of_servers
+
+HAS_SERVER = shared.is_missing() is None
+if HAS_SERVER:
+    from tests.torture.linearizability import server_variants as of_servers
 
 if TYPE_CHECKING:
     import random
@@ -66,9 +70,10 @@ class ServerGround:
 
     database: str
 
-    VARIANTS = of_torture.BROKEN | of_servers.VARIANTS
-    NOTICED = ("acknowledges_before_the_commit", *of_servers.BROKEN)
-    SLOWED = tuple(of_servers.SLOWED)
+    if HAS_SERVER:
+        VARIANTS = of_torture.BROKEN | of_servers.VARIANTS
+        NOTICED = ("acknowledges_before_the_commit", *of_servers.BROKEN)
+        SLOWED = tuple(of_servers.SLOWED)
     READ = (
         "SELECT name, topic FROM beryl_groups.groups "
         "LEFT JOIN beryl_groups.group_topics ON group_id = id"
@@ -110,5 +115,6 @@ def server() -> Iterator[Callable[[], Ground]]:
 
 KINDS: dict[str, tuple[type[Ground], Callable[[], Any]]] = {
     "sqlite": (FileGround, files),
-    "postgresql": (ServerGround, server),
 }
+if HAS_SERVER:
+    KINDS["postgresql"] = (ServerGround, server)
