@@ -93,7 +93,7 @@ def reason(error: BaseException) -> str:
     state = getattr(cause, "sqlstate", None) or ""
     meaning = _MEANINGS.get(state) or _CLASSES.get(state[:2])
     if meaning is None and isinstance(error, (LostError, psycopg.OperationalError)):
-        meaning = "the server cannot be reached"
+        meaning = "no connection to the server can be had"
     return f"{meaning} ({said})" if meaning else said
 
 
