@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from beryl_groups import Groups
 
 _GROUPS = 2000
-_CONNECTIONS = 16
+_CONNECTIONS = 20
 _DELAY = 0.001
 
 _TOPICS = (
