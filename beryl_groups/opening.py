@@ -7,7 +7,7 @@ import threading
 from typing import TYPE_CHECKING, Any, Literal, cast
 
 from beryl_groups.names import shown
-from beryl_groups.postgresql.address import is_address, parse
+from beryl_groups.postgresql.address import for_psql, is_address, parse
 from beryl_groups.sqlite import opening, restoring
 from beryl_groups.sqlite import visit as files
 
@@ -37,12 +37,11 @@ def open_engine(
     seconds = _seconds(busy_timeout)
     size = _size(pool_size)
     if is_address(database):
+        address = parse(cast("str | URL", database))
         # Here, for few programs have a server, and what it takes to speak to one loads for long.
         from beryl_groups.postgresql.opening import open_database  # noqa: PLC0415
 
-        return open_database(
-            parse(cast("str | URL", database)), seconds, level, size or _CONNECTIONS
-        )
+        return open_database(address, seconds, level, size or _CONNECTIONS)
     if size is not None:
         raise ValueError("pool_size is for a database of PostgreSQL: a file needs no pool.")
     return opening.open_file(database, seconds, level)
@@ -51,9 +50,10 @@ def open_engine(
 def visit(database: str, busy_timeout: float) -> Visit:
     """Open a database that is there to look at it, or raise `StartFailed`."""
     if is_address(database):
-        from beryl_groups.postgresql import visit as servers  # noqa: PLC0415 - it may be missing
+        address = parse(database)
+        from beryl_groups.postgresql import visit as servers  # noqa: PLC0415 - it takes the driver
 
-        return servers.visit(database, busy_timeout)
+        return servers.visit(address, busy_timeout)
     return files.visit(database, busy_timeout)
 
 
@@ -69,11 +69,7 @@ def file_of(database: str) -> str:
 
 def server_of(database: str) -> str | None:
     """Return a URL that psql takes, without a password; None where it is a file."""
-    if not is_address(database):
-        return None
-    from beryl_groups.postgresql.visit import for_psql  # noqa: PLC0415
-
-    return for_psql(database)
+    return for_psql(database) if is_address(database) else None
 
 
 def refuse_unsound(database: str, backup: str) -> None:

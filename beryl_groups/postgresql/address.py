@@ -72,6 +72,12 @@ def parse(database: str | URL) -> Address:
     return Address(shown, _options(url, shown))
 
 
+def for_psql(database: str) -> str:
+    """Return the URL as psql takes it, without a password."""
+    url = make_url(parse(database).shown)
+    return url.set(drivername="postgresql", password=None).render_as_string()
+
+
 def _options(url: URL, shown: str) -> dict[str, Any]:
     from sqlalchemy.dialects.postgresql.psycopg import PGDialect_psycopg  # noqa: PLC0415
 

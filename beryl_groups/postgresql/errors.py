@@ -62,6 +62,7 @@ _CLASSES = {
     "22": "the server did not take a value",
     "23": "the tables hold what they may not",
     "28": "the server does not let this role in",
+    "40": "the server undid it, for it and others waited for each other",
     "42": "the tables are not as they ought to be",
     "53": "the server ran out of resources",
     "57": "the server ended it",
@@ -92,7 +93,7 @@ def reason(error: BaseException) -> str:
     said = in_one_line(" ".join(str(cause).split()))  # libpq says it in lines with tabs
     state = getattr(cause, "sqlstate", None) or ""
     meaning = _MEANINGS.get(state) or _CLASSES.get(state[:2])
-    if meaning is None and isinstance(error, (LostError, psycopg.OperationalError)):
+    if meaning is None and not state and isinstance(error, (LostError, psycopg.OperationalError)):
         meaning = "no connection to the server can be had"
     return f"{meaning} ({said})" if meaning else said
 

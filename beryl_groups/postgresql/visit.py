@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, TypeVar, TypeVarTuple
 
-from sqlalchemy import make_url
-
 from beryl_groups.errors import StartFailed, StorageFailed
 from beryl_groups.postgresql import SCHEMA, checking, copies, errors, schema
-from beryl_groups.postgresql.address import parse, with_patience
+from beryl_groups.postgresql.address import with_patience
 from beryl_groups.postgresql.connections import Connection
 from beryl_groups.postgresql.reads import as_read
 
@@ -72,9 +70,8 @@ class ServerVisit:
         self._connection.close()
 
 
-def visit(database: str, busy_timeout: float) -> ServerVisit:
+def visit(address: Address, busy_timeout: float) -> ServerVisit:
     """Connect to a database to look at it, or raise `StartFailed`."""
-    address = parse(database)
     connection = Connection()
     try:
         connection.open(with_patience(address, busy_timeout))
@@ -85,9 +82,3 @@ def visit(database: str, busy_timeout: float) -> ServerVisit:
     except BaseException:
         connection.close()
         raise
-
-
-def for_psql(database: str) -> str:
-    """Return the URL as psql takes it, without a password."""
-    url = make_url(parse(database).shown)
-    return url.set(drivername="postgresql", password=None).render_as_string()

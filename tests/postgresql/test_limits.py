@@ -7,10 +7,12 @@ from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING
 
+import psycopg
 import pytest
 
 import beryl_groups
 from beryl_groups import Busy, StartFailed, StorageFailed
+from beryl_groups.postgresql import errors
 from tests.contract.copies import contents
 from tests.postgresql.roles import PASSWORD, role
 from tests.postgresql.server import sql
@@ -81,6 +83,14 @@ def test_a_transaction_that_waits_for_another_program_says_so(database: str) -> 
         ):
             block.create("new")
         assert list(groups) == ["kept"]
+
+
+def test_what_a_server_answers_is_not_told_as_its_absence() -> None:
+    """Whatever it is that it answers, such as that it has found a deadlock."""
+    answers = [each for each in vars(psycopg.errors).values() if getattr(each, "sqlstate", None)]
+    assert psycopg.errors.DeadlockDetected in answers
+    told = {errors.reason(answer("it says so")) for answer in answers}
+    assert not [each for each in told if each.startswith("no connection")]
 
 
 def pass_over(groups: beryl_groups.Groups, url: str) -> None:

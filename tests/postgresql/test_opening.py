@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from typing import TYPE_CHECKING, Literal
 
 import pytest
@@ -45,6 +47,18 @@ def test_a_url_that_opens_nothing_is_refused_with_the_reason(url: str, reason: s
     while error is not None:
         assert SECRET not in f"{error} {error!r}"
         error = error.__cause__ or error.__context__
+
+
+@pytest.mark.parametrize("command", ["list", "demo", "restore"])
+def test_who_lacks_the_driver_is_told_how_to_get_it(command: str) -> None:
+    """By a command too, and before anything is done."""
+    without = "import sys; sys.modules['psycopg'] = None; from beryl_groups.cli import main; main()"
+    backup = [__file__] if command == "restore" else []
+    line = [sys.executable, "-c", without, command, f"postgresql://u:{SECRET}@h/d", *backup]
+    done = subprocess.run(line, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert 'pip install "beryl_groups[postgresql]"' in done.stderr
+    assert SECRET not in done.stderr
 
 
 @pytest.mark.parametrize("scheme", ["postgresql+psycopg", "postgresql"])
