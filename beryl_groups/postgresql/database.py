@@ -13,7 +13,7 @@ from beryl_groups.engine import MISSING
 from beryl_groups.errors import Closed, GroupError
 from beryl_groups.locks import held
 from beryl_groups.postgresql import checking, copies, errors, fork
-from beryl_groups.postgresql.beside import beside_each_other
+from beryl_groups.postgresql.beside import beside_each_other, in_sequences
 from beryl_groups.postgresql.connections import LostError
 from beryl_groups.postgresql.errors import ERRORS
 from beryl_groups.postgresql.looks import ServerLooks
@@ -108,7 +108,9 @@ class Database:
         # interruptions were to be proved once more.
         self.refuse_beside_own()
         beside_each_other(
-            partial(self._write_call, monotonic() + wait), calls, min(self.pool.size - 1, _BESIDE)
+            partial(self._write_calls, monotonic() + wait),
+            in_sequences(calls),
+            min(self.pool.size - 1, _BESIDE),
         )
 
     @contextmanager
@@ -259,14 +261,15 @@ class Database:
             else:
                 return connection
 
-    def _write_call(self, deadline: float, call: Call[Any]) -> None:
-        """Carry out a call that begins, and have it keep what comes of it."""
-        if call.begin() and call.work is not None:
-            call.error = None
-            try:
-                self._write(call.work, call.arguments, deadline)
-            except Exception as error:  # noqa: BLE001 - the others may be stored, so it is its own
-                call.error = error
+    def _write_calls(self, deadline: float, calls: Sequence[Call[Any]]) -> None:
+        """Carry out those calls that begin, and have each keep what comes of it."""
+        for call in calls:
+            if call.begin() and call.work is not None:
+                call.error = None
+                try:
+                    self._write(call.work, call.arguments, deadline)
+                except Exception as error:  # noqa: BLE001 - others may be stored, so it is its own
+                    call.error = error
 
     def _undo(self, connection: Connection) -> None:
         """Have nothing left of what is under way on a connection."""

@@ -23,11 +23,11 @@ async def make_team(groups: AsyncGroups) -> None:
     await groups.add("team", "a", "b")
 
 
-def test_all_that_a_transaction_wrote_lands_together(path: Path) -> None:
+def test_all_that_a_transaction_wrote_lands_together(database: str) -> None:
     """Each writing method takes part, and reads inside see the writes so far."""
 
     async def main() -> None:
-        async with aio.start(path) as groups:
+        async with aio.start(database) as groups:
             await make_team(groups)
             async with groups.transaction() as transaction:
                 await transaction.create("new")
@@ -52,11 +52,11 @@ def test_all_that_a_transaction_wrote_lands_together(path: Path) -> None:
 
 
 @pytest.mark.parametrize("kind", [ValueError, NotFound, asyncio.CancelledError, StorageFailed])
-def test_a_transaction_that_raises_leaves_nothing(path: Path, kind: type[BaseException]) -> None:
+def test_a_transaction_that_raises_leaves_nothing(database: str, kind: type[BaseException]) -> None:
     """Whatever it raised; that error reaches the caller itself, and the next write works."""
 
     async def main() -> None:
-        async with aio.start(path) as groups:
+        async with aio.start(database) as groups:
             await make_team(groups)
             error = kind("on purpose")
 
@@ -77,7 +77,7 @@ def test_a_transaction_that_raises_leaves_nothing(path: Path, kind: type[BaseExc
     asyncio.run(main())
 
 
-def test_an_interrupt_in_a_block_leaves_nothing(path: Path) -> None:
+def test_an_interrupt_in_a_block_leaves_nothing(database: str) -> None:
     """KeyboardInterrupt passes through, and what it left behind keeps nobody waiting."""
 
     async def transact(groups: AsyncGroups) -> None:
@@ -86,22 +86,22 @@ def test_an_interrupt_in_a_block_leaves_nothing(path: Path) -> None:
             raise KeyboardInterrupt
 
     async def main() -> None:
-        async with aio.start(path) as groups:
+        async with aio.start(database) as groups:
             await make_team(groups)
             await transact(groups)
 
     with pytest.raises(KeyboardInterrupt):
         asyncio.run(main())
-    with beryl_groups.start(path, busy_timeout=PATIENCE) as plain:
+    with beryl_groups.start(database, busy_timeout=PATIENCE) as plain:
         plain.create("afterwards")
         assert plain.list_groups() == ["afterwards", "team"]
 
 
-def test_tasks_may_share_a_transaction(path: Path) -> None:
+def test_tasks_may_share_a_transaction(database: str) -> None:
     """Calls of several tasks on one transaction follow one another, and all of them land."""
 
     async def main() -> None:
-        async with aio.start(path) as groups:
+        async with aio.start(database) as groups:
             await make_team(groups)
             async with groups.transaction() as transaction:
                 await asyncio.gather(*(transaction.create(f"{number}") for number in range(20)))
@@ -110,11 +110,11 @@ def test_tasks_may_share_a_transaction(path: Path) -> None:
     asyncio.run(main())
 
 
-def test_a_refused_call_spoils_nothing(path: Path) -> None:
+def test_a_refused_call_spoils_nothing(database: str) -> None:
     """`AlreadyExists` and its like may be caught inside, and the rest lands."""
 
     async def main() -> None:
-        async with aio.start(path) as groups:
+        async with aio.start(database) as groups:
             await make_team(groups)
             async with groups.transaction() as transaction:
                 await transaction.create("new")
@@ -155,11 +155,11 @@ def test_a_call_that_failed_half_way_spoils_the_transaction(path: Path) -> None:
     asyncio.run(main())
 
 
-def test_a_transaction_is_closed_after_its_block(path: Path) -> None:
+def test_a_transaction_is_closed_after_its_block(database: str) -> None:
     """Its object is refused then, however the block ended."""
 
     async def main() -> None:
-        async with aio.start(path) as groups:
+        async with aio.start(database) as groups:
             await make_team(groups)
             async with groups.transaction() as ended:
                 pass
@@ -178,11 +178,11 @@ def test_a_transaction_is_closed_after_its_block(path: Path) -> None:
     asyncio.run(main())
 
 
-def test_deliveries_come_after_the_commit_in_the_order_of_the_calls(path: Path) -> None:
+def test_deliveries_come_after_the_commit_in_the_order_of_the_calls(database: str) -> None:
     """To the topics as they stood at the call, with the handle free to write."""
 
     async def main() -> None:
-        async with aio.start(path) as groups:
+        async with aio.start(database) as groups:
             await make_team(groups)
             got: list[tuple[str, str]] = []
 

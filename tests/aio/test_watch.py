@@ -17,7 +17,6 @@ from tests.processes import PATIENCE, wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
     from beryl_groups.aio import AsyncGroups, AsyncWatch
     from tests.aio.loops import Run
@@ -42,11 +41,11 @@ async def take(watch: AsyncWatch, number: int = 1) -> list[Change]:
         return [await anext(watch) for _ in range(number)]
 
 
-def test_each_form_tells_what_changes(run: Run, path: Path) -> None:
+def test_each_form_tells_what_changes(run: Run, database: str) -> None:
     """A watch is a block, a loop, or something to be awaited, on each kind of event loop."""
 
     async def main() -> None:
-        async with aio.start(path) as groups:
+        async with aio.start(database) as groups:
             async with groups.watch() as changes:
                 await groups.create("team")
                 assert await take(changes) == [TEAM]
@@ -64,7 +63,7 @@ def test_each_form_tells_what_changes(run: Run, path: Path) -> None:
 
 
 @pytest.mark.parametrize("awaits", [True, False])
-def test_a_callback_is_told_on_the_loop(run: Run, path: Path, awaits: bool) -> None:
+def test_a_callback_is_told_on_the_loop(run: Run, database: str, awaits: bool) -> None:
     """Plain or async, it runs on the event loop, and one call ends before the next begins."""
     follower, running = Follower(), 0
     loops: set[asyncio.AbstractEventLoop] = set()
@@ -82,7 +81,7 @@ def test_a_callback_is_told_on_the_loop(run: Run, path: Path, awaits: bool) -> N
         follower(change)
 
     async def main() -> None:
-        async with aio.start(path) as groups:
+        async with aio.start(database) as groups:
             async with groups.watch(on_change if awaits else plain):
                 model = {str(number): {"a", "b"} for number in range(20)}
                 async with groups.transaction() as transaction:
@@ -95,11 +94,11 @@ def test_a_callback_is_told_on_the_loop(run: Run, path: Path, awaits: bool) -> N
     assert follower.fault is None
 
 
-def test_the_loop_goes_on_while_a_change_is_waited_for(path: Path) -> None:
+def test_the_loop_goes_on_while_a_change_is_waited_for(database: str) -> None:
     """Many tasks wait for changes, and none keeps another from its work."""
 
     async def main() -> None:
-        async with aio.start(path) as groups:
+        async with aio.start(database) as groups:
             watches = [await groups.watch(group=str(number)) for number in range(50)]
             waiting = [asyncio.create_task(take(watch)) for watch in watches]
             for number in range(50):
@@ -110,7 +109,7 @@ def test_the_loop_goes_on_while_a_change_is_waited_for(path: Path) -> None:
     asyncio.run(main())
 
 
-def test_what_a_callback_raises_is_logged(path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_what_a_callback_raises_is_logged(database: str, caplog: pytest.LogCaptureFixture) -> None:
     """It is told on all the same; a cancellation that nobody asked for is a failure too."""
     told: list[str] = []
 
@@ -121,7 +120,7 @@ def test_what_a_callback_raises_is_logged(path: Path, caplog: pytest.LogCaptureF
         raise ZeroDivisionError
 
     async def main() -> None:
-        async with aio.start(path) as groups, groups.watch(on_change):
+        async with aio.start(database) as groups, groups.watch(on_change):
             for name in ("first", "second"):
                 await groups.create(name)
                 await until(lambda name=name: name in told)  # type: ignore[misc]
@@ -134,11 +133,11 @@ def test_what_a_callback_raises_is_logged(path: Path, caplog: pytest.LogCaptureF
     ]
 
 
-def test_who_is_cancelled_waits_for_no_change(path: Path) -> None:
+def test_who_is_cancelled_waits_for_no_change(database: str) -> None:
     """The watch goes on: what came meanwhile is told next."""
 
     async def main() -> None:
-        async with aio.start(path) as groups, groups.watch() as changes:
+        async with aio.start(database) as groups, groups.watch() as changes:
             with pytest.raises(TimeoutError):
                 async with asyncio.timeout(0.01):
                     await anext(changes)
@@ -148,11 +147,11 @@ def test_who_is_cancelled_waits_for_no_change(path: Path) -> None:
     asyncio.run(main())
 
 
-def test_what_cannot_be_watched_is_refused(path: Path) -> None:
+def test_what_cannot_be_watched_is_refused(database: str) -> None:
     """The arguments are held to the same rules as those of the plain face."""
 
     async def main() -> None:
-        async with aio.start(path) as groups:
+        async with aio.start(database) as groups:
             with pytest.raises(TypeError, match="on_change is a callable"):
                 groups.watch(1)  # type: ignore[arg-type]
             with pytest.raises(ValueError, match="above 0"):
@@ -160,29 +159,29 @@ def test_what_cannot_be_watched_is_refused(path: Path) -> None:
             async with groups.watch(print) as watch:
                 with pytest.raises(TypeError, match="to its callback"):
                     await anext(watch)
-            assert repr(watch) == f"<AsyncWatch of {str(path)!r}, ended>"
-            assert repr(groups.watch()) == f"<AsyncWatch of {str(path)!r}, not begun>"
+            assert repr(watch) == f"<AsyncWatch of {str(database)!r}, ended>"
+            assert repr(groups.watch()) == f"<AsyncWatch of {str(database)!r}, not begun>"
 
     asyncio.run(main())
 
 
-def test_a_watch_that_is_never_begun_is_warned_of(path: Path) -> None:
+def test_a_watch_that_is_never_begun_is_warned_of(database: str) -> None:
     """Nothing would be told to its callback, and nobody would know why."""
 
     async def main() -> None:
-        async with aio.start(path) as groups:
+        async with aio.start(database) as groups:
             with pytest.warns(RuntimeWarning, match="not begun> was never awaited"):
                 groups.watch(print)
 
     asyncio.run(main())
 
 
-def test_another_event_loop_is_refused(path: Path) -> None:
+def test_another_event_loop_is_refused(database: str) -> None:
     """A watch belongs to the loop of its handle."""
     with asyncio.Runner() as own, asyncio.Runner() as other:
 
         async def start() -> AsyncGroups:
-            return await aio.start(path)
+            return await aio.start(database)
 
         groups = own.run(start())
 
@@ -194,12 +193,12 @@ def test_another_event_loop_is_refused(path: Path) -> None:
         own.run(groups.close())
 
 
-def test_a_watch_of_another_face_tells_the_same(path: Path) -> None:
+def test_a_watch_of_another_face_tells_the_same(database: str) -> None:
     """What a plain handle writes is told to tasks, and the other way round."""
 
     async def main() -> None:
-        async with aio.start(path) as groups, groups.watch() as changes:
-            with beryl_groups.start(path) as plain:
+        async with aio.start(database) as groups, groups.watch() as changes:
+            with beryl_groups.start(database) as plain:
                 plain.create("team")
                 assert await take(changes) == [TEAM]
 

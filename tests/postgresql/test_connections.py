@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 from functools import partial
 from typing import TYPE_CHECKING
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 import beryl_groups
-from beryl_groups import Busy, Closed, OutcomeUnknown, StorageFailed, operations
+from beryl_groups import Busy, Closed, NotFound, OutcomeUnknown, StorageFailed, aio, operations
 from beryl_groups.calls import Call
 from tests.contract.copies import contents
 from tests.postgresql.server import sql
@@ -201,3 +202,29 @@ def test_a_call_that_fails_takes_no_other_along(database: str) -> None:
         with pytest.raises(TypeError):
             calls[1].outcome()
         assert contents(groups) == {"kept": frozenset(), "team": frozenset()}
+
+
+def test_calls_made_at_once_for_a_group_take_effect_in_their_order(database: str) -> None:
+    """Many tasks write beside each other, but what speaks of the same group comes in turn."""
+
+    async def main() -> None:
+        async with aio.start(database) as groups:
+            for number in range(5):
+                a, b = f"a{number}", f"b{number}"
+                ended = await asyncio.gather(
+                    groups.create(a),
+                    groups.add(a, "1"),
+                    groups.create(b),
+                    groups.delete(b),
+                    groups.rename(a, b),
+                    groups.add(a, "2"),
+                    groups.set_topics(b, ["3"]),
+                    groups.add(b, "4"),
+                    groups.remove(b, "3"),
+                    return_exceptions=True,
+                )
+                assert [type(each) for each in ended if each is not None] == [NotFound]
+                assert isinstance(ended[5], NotFound)
+                assert await groups.topics(b) == {"4"}
+
+    asyncio.run(main())
