@@ -27,14 +27,13 @@ def open_database(
     database = Database(address, busy_timeout, synchronous, pool_size)
     try:
         connection = database.pool.take(monotonic() + busy_timeout)
-        current = False
         try:
-            current = _is_current(connection, database.shown)
+            # Beside it, and not in its place: where few are allowed, one that was closed may count
+            # for a while.
+            if not _is_current(connection, database.shown):
+                schema.upgrade(address, busy_timeout)
         finally:
-            # The server may allow the role no other beside it, and a migration needs one.
-            (database.pool.give_back if current else database.pool.discard)(connection)
-        if not current:
-            schema.upgrade(address, busy_timeout)
+            database.pool.give_back(connection)
     except BaseException as error:
         database.close("The handle could not be opened.")
         cause = error.orig if isinstance(error, DBAPIError) and error.orig else error

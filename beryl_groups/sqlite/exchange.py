@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from beryl_groups import sqlite
 from beryl_groups.errors import StorageFailed
-from beryl_groups.sqlite import connections, copies, restoring, schema
+from beryl_groups.sqlite import connections, copies, errors, restoring, schema
 from beryl_groups.sqlite.location import Location
 
 if TYPE_CHECKING:
@@ -99,4 +99,10 @@ def sound_backup(
             restoring.sound_copy(path, beside, on_the_way) as connection,
             connections.watched(connection, on_the_way),
         ):
-            yield Backup(connection)
+            try:
+                yield Backup(connection)
+            except sqlite.Errors as error:  # in what nobody has judged
+                reason = errors.reason(error, beside)
+                raise StorageFailed(
+                    f"The backup {os.fspath(path)!r} was not restored: {reason}."
+                ) from error

@@ -16,7 +16,7 @@ from tests.contract.copies import contents, made, names_in
 from tests.postgresql.roles import role
 from tests.postgresql.server import sql
 from tests.processes import PATIENCE, in_thread
-from tests.sqlite.opening import everything
+from tests.sqlite.opening import everything, run_sql
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -55,6 +55,19 @@ def test_a_role_that_may_write_may_restore(database: str, target: Path) -> None:
         with beryl_groups.start(url) as restricted:
             restricted.restore(target)
         assert contents(groups) == HOLDS
+
+
+def test_a_backup_that_cannot_be_read_to_its_end_changes_nothing(
+    database: str, target: Path
+) -> None:
+    """Where what nobody has judged is no text, that is said, and the groups are as they were."""
+    made(target, HOLDS)
+    run_sql(target, "UPDATE groups SET created_at = CAST(x'ff' AS TEXT)")
+    with beryl_groups.start(database) as groups:
+        groups.add("kept", "a", create=True)
+        with pytest.raises(StorageFailed, match=r"was not restored: .*UTF-8"):
+            groups.restore(target)
+        assert contents(groups) == {"kept": {"a"}}
 
 
 def test_moving_there_and_back_loses_nothing(

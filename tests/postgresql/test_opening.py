@@ -123,8 +123,8 @@ def test_a_database_of_another_encoding_is_refused(latin_database: str) -> None:
     assert sql(latin_database, "SELECT 1 FROM pg_namespace WHERE nspname = 'beryl_groups'") == []
 
 
-def test_a_first_start_needs_no_more_than_rights(empty_database: str) -> None:
-    """One connection does, and what the owner of the database has set for it is no matter."""
+def test_a_first_start_needs_few_connections_and_no_settings(empty_database: str) -> None:
+    """Two connections do, and what the owner of the database has set for it is no matter."""
     name = empty_database.rpartition("/")[2]
     for setting in (
         "quote_all_identifiers = on",
@@ -133,7 +133,7 @@ def test_a_first_start_needs_no_more_than_rights(empty_database: str) -> None:
         "search_path = ''",
     ):
         sql(empty_database, f"ALTER DATABASE {name} SET {setting}")
-    with role(empty_database, options="CONNECTION LIMIT 1") as url:
+    with role(empty_database, options="CONNECTION LIMIT 2") as url:
         sql(empty_database, f"GRANT CREATE ON DATABASE {name} TO {make_url(url).username}")
         with beryl_groups.start(url) as groups:
             groups.add("team", 'a\\"', create=True)
