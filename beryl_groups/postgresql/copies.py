@@ -7,15 +7,16 @@ a few rows in memory, but for the number of each restored group.
 from __future__ import annotations
 
 import itertools
-import os
 from array import array
 from typing import TYPE_CHECKING, Any
 
 from beryl_groups.errors import StorageFailed
 from beryl_groups.postgresql import references
 from beryl_groups.sqlite import exchange
+from beryl_groups.sqlite.files import shown_path
 
 if TYPE_CHECKING:
+    import os
     from collections.abc import Callable, Iterable, Iterator
 
     import psycopg
@@ -114,7 +115,7 @@ def _replace(
     kept = references.kept(connection, referring)
     held = {name for _, name, _ in content.groups() if name in kept}
     if (reason := references.lost(connection, referring, held)) is not None:
-        raise StorageFailed(f"The backup {os.fspath(path)!r} was not restored: {reason}.")
+        raise StorageFailed(f"The backup {shown_path(path)} was not restored: {reason}.")
     connection.count(_FORGET_TOPICS)
     connection.count(_FORGET_GROUPS, list(kept))
     ids = array("q")  # of each restored group, which is another than the one that had its name

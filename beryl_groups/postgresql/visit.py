@@ -9,6 +9,7 @@ from beryl_groups.postgresql import SCHEMA, checking, copies, errors, schema
 from beryl_groups.postgresql.address import with_patience
 from beryl_groups.postgresql.connections import Connection
 from beryl_groups.postgresql.reads import as_read
+from beryl_groups.sqlite.files import shown_path
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -49,7 +50,9 @@ class ServerVisit:
 
     def backup(self, path: str, progress: Callable[[int, int, int], None]) -> None:
         if self.revision is None:
-            raise StorageFailed(f"The backup {path!r} was not made: {self.shown!r} holds nothing.")
+            raise StorageFailed(
+                f"The backup {shown_path(path)} was not made: {self.shown!r} holds nothing."
+            )
         self.read(copies.backup, path, progress)
 
     def known_faults(self) -> Iterable[Warning]:

@@ -22,6 +22,7 @@ from beryl_groups.sqlite.files import (
     in_lower_case,
     named,
     opened,
+    shown_path,
     sync_folder,
 )
 from beryl_groups.sqlite.location import Location
@@ -229,4 +230,4 @@ def _sync(path: Path) -> None:
 
 
 def _failed(target: Path, reason: str) -> StorageFailed:
-    return StorageFailed(f"The backup {str(target)!r} was not made: {reason}.")
+    return StorageFailed(f"The backup {shown_path(target)} was not made: {reason}.")

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Protocol
 from beryl_groups import sqlite
 from beryl_groups.errors import StorageFailed
 from beryl_groups.sqlite import connections, copies, errors, restoring, schema
+from beryl_groups.sqlite.files import shown_path
 from beryl_groups.sqlite.location import Location
 
 if TYPE_CHECKING:
@@ -92,7 +93,7 @@ def sound_backup(
         scratch = tempfile.TemporaryDirectory(prefix="beryl_groups-")
     except OSError as error:
         reason = f"there is no folder for temporary files: {error}"
-        raise StorageFailed(f"The backup {os.fspath(path)!r} was not restored: {reason}") from error
+        raise StorageFailed(f"The backup {shown_path(path)} was not restored: {reason}") from error
     with scratch as folder:
         beside = Location(folder, os.path.join(folder, "copy.db"))  # noqa: PTH118
         with (
@@ -104,5 +105,5 @@ def sound_backup(
             except sqlite.Errors as error:  # in what nobody has judged
                 reason = errors.reason(error, beside)
                 raise StorageFailed(
-                    f"The backup {os.fspath(path)!r} was not restored: {reason}."
+                    f"The backup {shown_path(path)} was not restored: {reason}."
                 ) from error

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import stat
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -13,6 +14,8 @@ if TYPE_CHECKING:
 
 # What a folder that may not be read says, and a file system that knows no such thing.
 _NO_SYNC_OF_FOLDERS = {errno.EACCES, errno.EPERM, errno.EINVAL, errno.ENOTSUP, errno.ENOSYS}
+
+_PASSWORD = re.compile(r"(\w{2,}:/+).*@", re.DOTALL)
 
 
 def absolute(path: str) -> str:
@@ -30,7 +33,14 @@ def named(path: str) -> str:
         raise ValueError("it has no name")
     if "\0" in path:
         raise ValueError("a path cannot hold a NUL character")
+    if "://" in path:
+        raise ValueError("it is a URL, and no path of a file")
     return path
+
+
+def shown_path(path: str | os.PathLike[str]) -> str:
+    """Return a path for a sentence, without the password of what may be a URL in its place."""
+    return repr(_PASSWORD.sub(r"\1***@", os.fspath(path)))
 
 
 def sync_folder(folder: str | os.PathLike[str]) -> None:

@@ -19,7 +19,13 @@ from beryl_groups.errors import StartFailed, StorageFailed
 from beryl_groups.sqlite import connections, copies, references, schema
 from beryl_groups.sqlite import errors as sqlite_errors
 from beryl_groups.sqlite.drafts import NoDraft, draft_beside
-from beryl_groups.sqlite.files import absolute, create_for_owner, in_lower_case, named
+from beryl_groups.sqlite.files import (
+    absolute,
+    create_for_owner,
+    in_lower_case,
+    named,
+    shown_path,
+)
 from beryl_groups.sqlite.location import Location
 from beryl_groups.sqlite.only_name import refuse_other_names, refuse_wal_elsewhere
 from beryl_groups.sqlite.visit import state_of
@@ -260,4 +266,4 @@ def _no_copy(path: str | os.PathLike[str], error: NoDraft) -> StorageFailed:
 
 
 def _failed(path: str | os.PathLike[str], reason: str) -> StorageFailed:
-    return StorageFailed(f"The backup {os.fspath(path)!r} was not restored: {reason}.")
+    return StorageFailed(f"The backup {shown_path(path)} was not restored: {reason}.")

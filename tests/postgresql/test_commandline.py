@@ -146,6 +146,7 @@ def test_no_password_is_shown(secret: str, tmp_path: Path) -> None:
     no_database = secret.rpartition("/")[0] + "/nothing"
     said += "".join(refusal("list", each) for each in (wrong, nowhere, no_database))
     said += refusal("backup", secret, tmp_path)
+    said += refusal("backup", secret, secret) + refusal("restore", secret, secret)
     with beryl_groups.start(secret) as groups:
         said += repr(groups)
     assert "hunter" not in said
