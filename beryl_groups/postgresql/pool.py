@@ -8,6 +8,8 @@ Invariants:
 - No more than `size` are open. Who finds none waits, for no longer than its time.
 - Writers leave one to those who read, if there are two: a writer may wait for long at the server,
   for its turn, and who reads waits for nobody.
+- Who gives a connection back may take it again at once: to wake another thread for it takes longer
+  than a call. Who waits looks for itself, and is handed one when it has waited for a while.
 - A connection is given back when nothing is under way on it; any other is closed. What is open is
   counted by what exists: a connection that an interrupt has lost on the way is none.
 """
@@ -28,8 +30,8 @@ from beryl_groups.postgresql.connections import Connection, LostError
 if TYPE_CHECKING:
     from beryl_groups.postgresql.address import Address
 
-_GLANCE = 0.05
-"""Seconds after which who waits looks for itself whether there is one."""
+_GLANCE = 0.005
+"""Seconds after which who waits looks for itself whether there is one, and has waited for long."""
 
 
 class NoneFreeError(Exception):
@@ -39,10 +41,11 @@ class NoneFreeError(Exception):
 class _Waiter:
     """Who waits for a connection, and the one that is handed over."""
 
-    __slots__ = ("connection", "to_write", "woken")
+    __slots__ = ("connection", "since", "to_write", "woken")
 
     def __init__(self, *, to_write: bool) -> None:
         self.to_write = to_write
+        self.since = monotonic()
         self.connection: Connection | None = None
         self.woken = threading.Lock()
         self.woken.acquire()
@@ -86,8 +89,6 @@ class Pool:
         self._idle.append(connection)
         if self._closed:
             self._close_idle()
-        elif self._waiters:
-            self._wake_one()  # who came between the two
 
     def discard(self, connection: Connection) -> None:
         """Close a connection, whatever is under way on it."""
@@ -160,15 +161,25 @@ class Pool:
         try:
             self._waiters.append(waiter)
             waiter.woken.acquire(timeout=min(left, _GLANCE))
+            while waiter.connection is None and self._is_full(to_write=to_write):
+                if (left := deadline - monotonic()) <= 0:
+                    break
+                waiter.woken.acquire(timeout=min(left, _GLANCE))
         finally:
             with self._lock:
                 if waiter in self._waiters:
                     self._waiters.remove(waiter)
         return waiter.connection
 
+    def _is_full(self, *, to_write: bool) -> bool:
+        """Tell whether there is nothing to claim, for who would write or would not."""
+        return not self._closed and self._free() < (2 if to_write and self.size > 1 else 1)
+
     def _hand_over(self, connection: Connection) -> bool:
         """Give a connection that is free to who has waited for the longest and may have it."""
         with self._lock:
+            if not self._waiters or monotonic() - self._waiters[0].since < _GLANCE:
+                return False
             all_may = self._free() >= 1 or self.size < 2
             for waiter in self._waiters:
                 if all_may or not waiter.to_write:
