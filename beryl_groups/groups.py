@@ -46,7 +46,7 @@ def start(
     power cut may take the last moments, but never the file.
 
     A URL of PostgreSQL (``postgresql+psycopg://user@host/database``) opens the groups of that
-    database, with the same promises and up to ``pool_size`` connections, 20 unless told otherwise.
+    database, with the same promises and up to ``pool_size`` connections, 33 unless told otherwise.
 
     Raises `StartFailed` with the reason, and leaves the file as it was.
 

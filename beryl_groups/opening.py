@@ -20,8 +20,9 @@ if TYPE_CHECKING:
 
 Synchronous = Literal["full", "normal"]
 
-_CONNECTIONS = 20
-"""Few, for the server has a process for each; opened only when so many are in use at once."""
+_CONNECTIONS = 33
+"""Opened only when so many are in use at once, for the server has a process for each: with fewer,
+32 threads that write make fewer calls than by a connection each."""
 
 
 def open_engine(
