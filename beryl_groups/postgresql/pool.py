@@ -69,7 +69,7 @@ class Pool:
 
     def take(self, deadline: float, *, to_write: bool = False) -> Connection:
         """Give a connection that nobody else has, or raise `NoneFreeError`, or psycopg's error."""
-        while not (to_write and self._free() < 2 <= self.size):
+        while not (to_write and self._last_is_for_reads()):
             try:
                 connection = self._idle.pop()
             except IndexError:
@@ -114,6 +114,10 @@ class Pool:
     def _free(self) -> int:
         return self.size - len(self._open) + len(self._idle)
 
+    def _last_is_for_reads(self) -> bool:
+        """Tell whether no more than one is free, which is not for who would write."""
+        return self._free() < 2 <= self.size
+
     def _open_or_wait(self, deadline: float, *, to_write: bool) -> Connection:
         failure: Exception | None = None
         while True:
@@ -139,7 +143,7 @@ class Pool:
 
     def _claim(self, *, to_write: bool, may_open: bool) -> Connection | None:
         with self._lock:
-            if to_write and self._free() < 2 <= self.size:
+            if to_write and self._last_is_for_reads():
                 return None
             if self._idle:
                 return self._idle.pop()
@@ -173,7 +177,9 @@ class Pool:
 
     def _is_full(self, *, to_write: bool) -> bool:
         """Tell whether there is nothing to claim, for who would write or would not."""
-        return not self._closed and self._free() < (2 if to_write and self.size > 1 else 1)
+        if self._closed:
+            return False
+        return self._free() < 1 or (to_write and self._last_is_for_reads())
 
     def _hand_over(self, connection: Connection) -> bool:
         """Give a connection that is free to who has waited for the longest and may have it."""
