@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar, TypeVarTuple
 
+from beryl_groups.errors import Busy
+
 if TYPE_CHECKING:
     import os
     from collections.abc import Callable, Container, Iterable, Iterator, Sequence, Set
@@ -30,6 +32,25 @@ Range = tuple[str, str | None]
 
 CLOSED = "The handle has been closed: open it again with start()."
 """Why a call that comes after ``close()`` is refused."""
+
+BESIDE_OWN = (
+    "This thread has a transaction open, and a write beside it would wait for itself: write "
+    "through the object that transaction() gave, or after its block."
+)
+"""Why a write in a thread whose own transaction is open is refused."""
+
+
+def busy(shown: str, busy_timeout: float, *, by_transaction: bool = False) -> Busy:
+    """Say who held the database: a transaction of the very handle, or somebody else."""
+    if not by_transaction:
+        who, advice = "Another writer", ""
+    else:
+        who = "A transaction of this handle"
+        advice = (
+            " What is a part of it has to be written through the object that transaction() gave, "
+            "and all else waits for the end of its block."
+        )
+    return Busy(f"{who} held the database {shown!r} for longer than {busy_timeout:g} s.{advice}")
 
 
 class Connection(Protocol):

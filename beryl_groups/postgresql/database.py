@@ -9,7 +9,7 @@ from threading import get_ident
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, TypeVarTuple
 
 from beryl_groups.clock import monotonic
-from beryl_groups.engine import MISSING
+from beryl_groups.engine import BESIDE_OWN, MISSING, busy
 from beryl_groups.errors import Closed, GroupError
 from beryl_groups.locks import held
 from beryl_groups.postgresql import checking, copies, errors, fork
@@ -47,7 +47,6 @@ class Database:
         synchronous: Literal["full", "normal"],
         pool_size: int,
     ) -> None:
-        self.address = address
         self.shown = address.shown
         self.busy_timeout = busy_timeout
         self.closed: str | None = None
@@ -144,7 +143,7 @@ class Database:
             looks.wake()
 
     def busy(self, *, by_transaction: bool = False) -> Exception:
-        return errors.busy(self.shown, self.busy_timeout, by_transaction=by_transaction)
+        return busy(self.shown, self.busy_timeout, by_transaction=by_transaction)
 
     def refuse_if_closed(self) -> None:
         if self.closed is not None:
@@ -154,10 +153,7 @@ class Database:
         """Raise where this thread would wait for itself, or the handle is closed."""
         self.refuse_if_closed()
         if self._owner == get_ident():
-            raise GroupError(
-                "This thread has a transaction open, and a write beside it would wait for "
-                "itself: write through the object that transaction() gave, or after its block."
-            )
+            raise GroupError(BESIDE_OWN)
 
     def watching(self) -> ServerLooks:
         self.refuse_if_closed()

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import psycopg
 
+from beryl_groups.engine import busy
 from beryl_groups.errors import Busy, OutcomeUnknown, StorageFailed
 from beryl_groups.lines import in_one_line
 from beryl_groups.postgresql import SCHEMA
@@ -126,16 +127,3 @@ def translate(error: Exception, shown: str, busy_timeout: float) -> StorageFaile
             f"call is stored is unknown: look at what the groups hold ({in_one_line(error)})."
         )
     return StorageFailed(f"The database {shown!r} failed: {reason(error)}.")
-
-
-def busy(shown: str, busy_timeout: float, *, by_transaction: bool = False) -> Busy:
-    """Say who held the database: a transaction of the very handle, or somebody else."""
-    if not by_transaction:
-        who, advice = "Another writer", ""
-    else:
-        who = "A transaction of this handle"
-        advice = (
-            " What is a part of it has to be written through the object that transaction() gave, "
-            "and all else waits for the end of its block."
-        )
-    return Busy(f"{who} held the database {shown!r} for longer than {busy_timeout:g} s.{advice}")

@@ -25,6 +25,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from beryl_groups import sqlite
+from beryl_groups.engine import BESIDE_OWN
 from beryl_groups.errors import Closed, GroupError, StorageFailed
 from beryl_groups.sqlite.calls import QueuedCall, TransactionCall
 from beryl_groups.sqlite.write_connection import WriteConnection
@@ -171,10 +172,7 @@ class Writer:
             leader, thread = self._leader, threading.get_ident()
             waits = any(call.thread == thread for call in self._queue)
         if leader is not None and leader.thread == thread:
-            raise GroupError(
-                "This thread has a transaction open, and a write beside it would wait for "
-                "itself: write through the object that transaction() gave, or after its block."
-            )
+            raise GroupError(BESIDE_OWN)
         if waits:
             raise GroupError(
                 "This thread waits to write already, and a write of its signal handler would wait "

@@ -6,7 +6,8 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from beryl_groups.errors import Busy, StartFailed, StorageFailed
+from beryl_groups.engine import busy
+from beryl_groups.errors import StartFailed, StorageFailed
 from beryl_groups.lines import in_one_line
 from beryl_groups.sqlite import causes, driver, sidecars
 from beryl_groups.sqlite.connections import lacks_sidecars, primary_code
@@ -132,16 +133,3 @@ def _refusal(error: Exception, location: Location) -> str | None:
     if primary_code(error) in {driver.SQLITE_READONLY, driver.SQLITE_CANTOPEN}:
         return sidecars.in_the_way(location)
     return None
-
-
-def busy(shown: str, busy_timeout: float, *, by_transaction: bool = False) -> Busy:
-    """Say who held the file: a transaction of the very handle, or somebody else."""
-    if not by_transaction:
-        who, advice = "Another writer", ""
-    else:
-        who = "A transaction of this handle"
-        advice = (
-            " What is a part of it has to be written through the object that transaction() gave, "
-            "and all else waits for the end of its block."
-        )
-    return Busy(f"{who} held the database {shown!r} for longer than {busy_timeout:g} s.{advice}")

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, TypeVarTuple, cast
 
 from beryl_groups import sqlite
 from beryl_groups.clock import monotonic
-from beryl_groups.engine import MISSING
+from beryl_groups.engine import MISSING, busy
 from beryl_groups.errors import Busy, Closed, GroupError, StorageFailed
 from beryl_groups.locks import held
 from beryl_groups.sqlite import connections, copies, faults, fork, restoring
@@ -277,9 +277,7 @@ class Store:
         return ours
 
     def busy(self, *, by_transaction: bool = False) -> Busy:
-        return sqlite_errors.busy(
-            self.location.shown, self.busy_timeout, by_transaction=by_transaction
-        )
+        return busy(self.location.shown, self.busy_timeout, by_transaction=by_transaction)
 
     def _connect_or_fail(self) -> Connection:
         try:
