@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import gc
 import itertools
+import math
 import os
 import signal
 from typing import TYPE_CHECKING
@@ -29,7 +30,7 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 
 
 # These take minutes, or pack: they are for CI, and for whoever names them.
-collect_ignore = [
+for_ci = [
     "benchmarks",
     "coherence/test_runs.py",
     "freezing",
@@ -38,7 +39,15 @@ collect_ignore = [
     "torture",
 ]
 if "CI" in os.environ:
-    collect_ignore = []
+    for_ci = []
+
+# They cannot be imported without the driver, and those beside them say what is missing.
+without_driver = [f"postgresql/test_{name}.py" for name in ("hosts", "limits", "pooler")]
+if shared.is_missing() is None:
+    without_driver = []
+
+# A list of this name in a folder below would take the place of this one there.
+collect_ignore = for_ci + without_driver
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -56,10 +65,26 @@ def pytest_terminal_summary(
     terminalreporter: pytest.TerminalReporter, config: pytest.Config
 ) -> None:
     if config.args == config.getini("testpaths"):
-        for name in collect_ignore:
+        for name in for_ci:
             terminalreporter.write_line(
                 f"SKIPPED tests/{name}: it is for CI, and run where CI=1 is set"
             )
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Have each worker begin with its share of the slow ones: none is left for the end.
+
+    pytest-xdist hands each an equal part of them all, in order, before they take from another.
+    """
+    workers = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+    slow = [item for item in items if item.get_closest_marker("slow")]
+    rest = [item for item in items if not item.get_closest_marker("slow")]
+    size = math.ceil(len(rest) / workers)
+    items[:] = [
+        item
+        for worker in range(workers)
+        for item in slow[worker::workers] + rest[worker * size : (worker + 1) * size]
+    ]
 
 
 def pytest_collection_finish() -> None:

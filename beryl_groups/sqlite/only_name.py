@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from beryl_groups.errors import StartFailed
+from beryl_groups.sqlite.drafts import remove_left
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -90,6 +91,7 @@ def _names(path: str) -> int:
             names = Path(path).stat().st_nlink
         if names <= 1:
             break
+        remove_left(os.path.dirname(path))  # noqa: PTH120 - a killed backup may have had this one
     return names
 
 

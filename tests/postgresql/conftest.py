@@ -12,12 +12,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 
-# They cannot be imported without the driver, and the others say what is missing.
-collect_ignore = ["test_hosts.py", "test_limits.py", "test_pooler.py"]
-if shared.is_missing() is None:
-    collect_ignore = []
-
-
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     missing = shared.is_missing()
     for item in items:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 from typing import TYPE_CHECKING
 
 import pytest
@@ -58,6 +60,32 @@ def test_a_draft_that_nobody_works_at_is_removed(path: Path, call: Callable[[Pat
     assert left == {names[0] + ending for ending in ("", "-journal", "-lock")}
     pipes[0][0].close()
     finish(living)
+    assert not [name for name in names_in(path.parent) if name.startswith(".")]
+
+
+def back_up_and_die(path: Path) -> None:
+    """Be killed when the draft has the name of the copy as well as its own."""
+
+    def link(source: Path, target: Path) -> None:
+        real_link(source, target)
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    real_link, os.link = os.link, link  # type: ignore[assignment]
+    backup(path)
+
+
+def test_a_copy_whose_process_was_killed_at_the_last_opens_at_once(path: Path) -> None:
+    """The name that it had as a draft goes, and is no second name that has it refused."""
+    made(path, {"team": {"a"}})
+    process = start(back_up_and_die, path)
+    finish_killed(process)
+    copy = path.with_name("new.db")
+    assert copy.stat().st_nlink == 2
+
+    with beryl_groups.start(copy) as groups:
+        assert groups.topics("team") == {"a"}
+
+    assert copy.stat().st_nlink == 1
     assert not [name for name in names_in(path.parent) if name.startswith(".")]
 
 

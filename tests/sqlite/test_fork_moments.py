@@ -1,4 +1,4 @@
-"""A fork while another thread is in the middle of a call, tried for each line of that call."""
+"""A fork while another thread is in the middle of a call, tried for lines all over that call."""
 
 from __future__ import annotations
 
@@ -128,11 +128,12 @@ def test_a_fork_at_any_line_of_a_call_harms_neither_side(
     with beryl_groups.start(path) as groups:
         groups.create("group")
     lines = 1
+    step = 1 if processes.THOROUGH else 3
     while fork_at(path, call, lines):
-        lines += 1
+        lines += step
     assert lines > 2  # a read comes as far as the lock of the cache, and waits there for the fork
     with beryl_groups.start(path) as groups:
-        assert groups.topics("group") >= {f"child:{line}" for line in range(1, lines + 1)}
+        assert groups.topics("group") >= {f"child:{line}" for line in range(1, lines + 1, step)}
         assert groups.check() == []
 
 
