@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import importlib
 import re
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote
 
 from sqlalchemy import URL, make_url
 from sqlalchemy.exc import ArgumentError
@@ -15,7 +17,7 @@ from beryl_groups.errors import StartFailed
 if TYPE_CHECKING:
     import os
 
-_OURS = {"postgresql", "postgresql+psycopg"}
+_OURS = {"postgresql", "postgres", "postgresql+psycopg"}
 
 # Options of libpq whose values are nobody's business; those that name files of keys are not.
 _SECRET = {"password", "sslpassword", "oauth_client_secret", "scram_client_key", "scram_server_key"}
@@ -23,6 +25,14 @@ _HIDDEN = "***"
 
 _PART_OF_PASSWORD = re.compile(r"^[^/]*@|:.*@", re.DOTALL)
 """What a host and a database hold where it is written into a URL as it is."""
+
+
+_HOSTS_OF_LIBPQ = re.compile(
+    r"(?P<before>[\w+]+://(?:[^@/?]*@)?)(?=[^/?]*[%,])"
+    r"(?P<hosts>[\w.%-]+(?::\d*)?(?:,[\w.%-]+(?::\d*)?)*)(?P<after>(?:[/?].*)?)",
+    re.ASCII | re.DOTALL,
+)
+"""Where libpq's way to write hosts is another: several, or the folder of a socket as %2Ftmp."""
 
 
 @dataclass(frozen=True)
@@ -37,7 +47,7 @@ class Address:
 def is_address(database: str | os.PathLike[str] | URL) -> bool:
     """Tell whether a user means a database of PostgreSQL, whatever may be wrong with it."""
     if isinstance(database, URL):
-        return database.drivername.partition("+")[0] == "postgresql"
+        return database.drivername.partition("+")[0] in {"postgresql", "postgres"}
     if not isinstance(database, str):
         return False
     scheme, separator, _ = str.__str__(database).partition("://")
@@ -46,16 +56,12 @@ def is_address(database: str | os.PathLike[str] | URL) -> bool:
 
 def parse(database: str | URL) -> Address:
     """Read a URL, or raise `StartFailed`, which shows no secret of it."""
-    if isinstance(database, URL):
-        url = database
-    else:
-        scheme = str.__str__(database).partition("://")[0]
-        try:
-            url = make_url(str.__str__(database))
-        except (ArgumentError, ValueError):
-            # What cannot be read cannot be told from a password: nothing of it is shown.
-            reason = "it is no URL that SQLAlchemy understands"
-            raise StartFailed(f"{scheme}://…", reason) from None
+    url = database if isinstance(database, URL) else _read(str.__str__(database))
+    if url is None:
+        # What cannot be read cannot be told from a password: nothing of it is shown, nor in what
+        # led to this error.
+        scheme = str(database).partition("://")[0]
+        raise StartFailed(f"{scheme}://…", "it is no URL that SQLAlchemy understands")
     if _PART_OF_PASSWORD.search(f"{url.host}/{url.database}"):
         # It would be shown, and looked for in the network, as a host.
         reason = "in a password and a name '@' is written as %40, ':' as %3A and '/' as %2F"
@@ -70,6 +76,20 @@ def parse(database: str | URL) -> Address:
         reason = f'psycopg is missing: pip install "beryl_groups[postgresql]" ({error})'
         raise StartFailed(shown, reason) from error
     return Address(shown, _options(url, shown))
+
+
+def _read(database: str) -> URL | None:
+    """Read a URL as SQLAlchemy writes it, or as libpq does."""
+    where = {}
+    if written := _HOSTS_OF_LIBPQ.fullmatch(database):
+        hosts = [unquote(each).partition(":") for each in written["hosts"].split(",")]
+        database = written["before"] + written["after"]
+        where["host"] = ",".join([host for host, _, _ in hosts])
+        if any(port for _, _, port in hosts):
+            where["port"] = ",".join([port for _, _, port in hosts])
+    with suppress(ArgumentError, ValueError):
+        return make_url(database).update_query_dict(where)
+    return None
 
 
 def for_psql(database: str) -> str:
@@ -90,11 +110,20 @@ def _options(url: URL, shown: str) -> dict[str, Any]:
     lists = [key for key, value in options.items() if isinstance(value, (tuple, list))]
     if lists:
         raise StartFailed(shown, f"its option {lists[0]!r} is given more than once")
+    unknown = options.keys() - _libpq_knows()
+    if unknown:  # psycopg's own, such as autocommit, are for the library to set
+        raise StartFailed(shown, f"its option {min(unknown)!r} is none of libpq")
     for key, value in options.items():
         if not _can_be_said(key, str(value)):
             raise StartFailed(shown, f"its {key} is none: it holds what cannot be one")
     # What the library needs, whatever the URL says: text as it is, and who it is that asks.
     return {"fallback_application_name": "beryl_groups", **options, "client_encoding": "UTF8"}
+
+
+def _libpq_knows() -> set[str]:
+    from psycopg.pq import Conninfo  # noqa: PLC0415 - it may be missing
+
+    return {option.keyword.decode() for option in Conninfo.get_defaults()}
 
 
 def _can_be_said(key: str, value: str) -> bool:

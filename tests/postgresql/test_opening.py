@@ -11,6 +11,7 @@ from sqlalchemy import make_url
 
 import beryl_groups
 from beryl_groups import StartFailed, StorageFailed, aio, revisions
+from beryl_groups.postgresql.address import parse
 from tests.postgresql import databases
 from tests.postgresql.roles import PASSWORD, role
 from tests.postgresql.server import sql
@@ -26,7 +27,8 @@ SECRET = "s3cr3t-of-mine"
     [
         (f"postgresql+psycopg2://u:{SECRET}@h/d", "only 'postgresql\\+psycopg' is"),
         (f"postgresql+asyncpg://u:{SECRET}@h/d", "only 'postgresql\\+psycopg' is"),
-        (f"postgres://u:{SECRET}@h/d", "only 'postgresql\\+psycopg' is"),
+        (f"postgresql://u:{SECRET}@127.0.0.1:1/d?autocommit=1", "'autocommit' is none of libpq"),
+        (f"postgresql://u:{SECRET},1/d", "no URL that SQLAlchemy understands"),
         (f"postgresql://u:{SECRET}@h:port/d", "no URL that SQLAlchemy understands"),
         (f"postgresql://u:{SECRET}@127.0.0.1:1/d", "no connection .* refused Is the server"),
         (f"postgresql://u@127.0.0.1:1/d?password={SECRET}", "no connection to the server"),
@@ -61,7 +63,7 @@ def test_who_lacks_the_driver_is_told_how_to_get_it(command: str) -> None:
     assert SECRET not in done.stderr
 
 
-@pytest.mark.parametrize("scheme", ["postgresql+psycopg", "postgresql"])
+@pytest.mark.parametrize("scheme", ["postgresql+psycopg", "postgresql", "postgres"])
 def test_a_url_is_text_or_an_object(database: str, scheme: str) -> None:
     """Both ways of writing it open the same, and a handle shows it."""
     url = make_url(database).set(drivername=scheme)
@@ -69,6 +71,25 @@ def test_a_url_is_text_or_an_object(database: str, scheme: str) -> None:
         groups.create("team")
         assert list(same) == ["team"]
         assert repr(groups) == f"<Groups of {str(url)!r}, open>"
+
+
+@pytest.mark.parametrize(
+    ("url", "where"),
+    [
+        ("postgresql://u@a:1,b:2/d?sslmode=require", {"host": "a,b", "port": "1,2"}),
+        ("postgresql://a,b:2/d", {"host": "a,b", "port": ",2"}),
+        ("postgresql://u@%2Frun%2Fpg:2/d", {"host": "/run/pg", "port": "2"}),
+        ("postgresql:///d?host=/run/pg&port=2", {"host": "/run/pg", "port": "2"}),
+        ("postgresql://u:p%25,1@a/d", {"host": "a", "password": "p%,1"}),
+    ],
+)
+def test_hosts_are_written_as_libpq_has_them(url: str, where: dict[str, str]) -> None:
+    """Several, of which one takes the place of another, and the folder of a socket."""
+    address = parse(url)
+    assert where.items() <= address.options.items()
+    assert address.options["dbname"] == "d"
+    again = parse(address.shown).options
+    assert again | {"password": ""} == address.options | {"password": ""}
 
 
 def test_no_password_is_in_what_a_handle_says(database: str) -> None:
