@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from beryl_groups import revisions
 from beryl_groups.errors import InvalidName
 from beryl_groups.names import check_name
 
@@ -20,7 +21,8 @@ _PATH = "SET LOCAL search_path = pg_catalog"
 _QUOTING = "SET LOCAL quote_all_identifiers = off"
 _OIDS = """
     SELECT c.relname, c.oid FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-    WHERE n.nspname = 'beryl_groups' AND c.relname IN ('groups', 'group_topics', 'memberships')
+    WHERE n.nspname = 'beryl_groups' AND c.relname
+        IN ('groups', 'group_topics', 'memberships', 'beryl_groups_version')
 """
 _COLUMNS = """
     SELECT a.attname, format_type(a.atttypid, a.atttypmod), a.attnotnull,
@@ -41,6 +43,12 @@ _INDEXES = """
     FROM pg_index i WHERE i.indrelid = $1 ORDER BY 1
 """
 _KIND = "SELECT relpersistence = 'p', relrowsecurity FROM pg_class WHERE oid = $1"
+_RULES = "SELECT rulename FROM pg_rewrite WHERE ev_class = $1 ORDER BY 1"
+_VIEW = """
+    SELECT c.relkind = 'v', array(SELECT a.attname::text FROM pg_attribute a
+        WHERE a.attrelid = c.oid AND a.attnum > 0 ORDER BY a.attnum)
+    FROM pg_class c WHERE c.oid = $1
+"""
 _DISABLED = """
     SELECT tgname FROM pg_trigger WHERE tgrelid = $1 AND tgenabled IN ('D', 'R')
 """
@@ -77,6 +85,12 @@ _EXPECTED_COLUMNS: dict[str, dict[str, tuple[str, bool, bool, str | None]]] = {
         "topic": ("text", True, False, "C"),
     },
 }
+_ALL = {
+    "groups": "table",
+    "group_topics": "table",
+    "memberships": "view",
+    revisions.VERSION_TABLE: "table",
+}
 _EXPECTED_CONSTRAINTS = {
     "groups": {"PRIMARY KEY (id)", "UNIQUE (name)"},
     "group_topics": {
@@ -97,7 +111,7 @@ def problems(connection: Connection, on_the_way: Callable[[], None] | None = Non
     with connection.moment():
         connection.run((_PATH, ()), (_QUOTING, ()))
         oids = dict(connection.rows(_OIDS))
-        for search in (_missing, _altered, _indexes, _triggers, _numbers, _orphans, _bad_names):
+        for search in _SEARCHES:
             if on_the_way is not None:
                 on_the_way()
             found.extend(search(connection, oids))
@@ -107,7 +121,7 @@ def problems(connection: Connection, on_the_way: Callable[[], None] | None = Non
 
 
 def _missing(_connection: Connection, oids: dict[str, int]) -> Iterator[str]:
-    for name, kind in (("groups", "table"), ("group_topics", "table"), ("memberships", "view")):
+    for name, kind in _ALL.items():
         if name not in oids:
             yield f"The {kind} beryl_groups.{name} is missing."
 
@@ -122,6 +136,12 @@ def _altered(connection: Connection, oids: dict[str, int]) -> Iterator[str]:
             yield f"{shown}: a policy may hide rows of it."
         for difference in _differences(connection, table, oids[table]):
             yield f"{shown}: {difference}."
+
+
+def _view(connection: Connection, oids: dict[str, int]) -> Iterator[str]:
+    ((is_view, columns),) = connection.rows(_VIEW, oids["memberships"])
+    if not is_view or columns != ["group_name", "topic"]:
+        yield "beryl_groups.memberships is not the view of group_name and topic that was made."
 
 
 def _differences(connection: Connection, table: str, oid: int) -> Iterator[str]:
@@ -167,6 +187,8 @@ def _indexes(connection: Connection, oids: dict[str, int]) -> Iterator[str]:
 
 def _triggers(connection: Connection, oids: dict[str, int]) -> Iterator[str]:
     for table in _EXPECTED_COLUMNS:
+        for (name,) in connection.rows(_RULES, oids[table]):
+            yield f"The rule {name} of the table beryl_groups.{table} changes what calls mean."
         for (name,) in connection.rows(_DISABLED, oids[table]):
             yield f"The trigger {name} of the table beryl_groups.{table} is disabled."
 
@@ -195,3 +217,6 @@ def _bad_names(connection: Connection, _oids: dict[str, int]) -> Iterator[str]:
             check_name(name)
         except InvalidName as error:
             yield f"The name of a {kind} breaks the rules: {error}"
+
+
+_SEARCHES = (_missing, _altered, _view, _indexes, _triggers, _numbers, _orphans, _bad_names)

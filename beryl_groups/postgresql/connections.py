@@ -77,6 +77,7 @@ _LOADERS: dict[str, type[Loader]] = {
 }
 
 
+_UNSUPPORTED = "0A000"
 UNPREPARED = frozenset({"26000", "42P05"})
 """What the server says where a statement that was prepared is not, or is already."""
 
@@ -146,7 +147,7 @@ class Connection:
         for place, answer in enumerate(answers):
             if answer.status == _FAILED:
                 # What is answered beyond the steps is that the commit of all has failed.
-                self._refuse(answer, place if place < len(steps) else None)
+                self._refuse(answer, place if place < len(steps) else None, is_new=bool(new))
         if not to_the_end:
             raise LostError("the server closed the connection", None)
         return answers
@@ -254,12 +255,16 @@ class Connection:
                 new.append((place + len(new), text, name))
             pgconn.send_query_prepared(name, given)
 
-    def _refuse(self, answer: PGresult, place: int | None) -> NoReturn:
+    def _refuse(self, answer: PGresult, place: int | None, *, is_new: bool) -> NoReturn:
         refusal = psycopg.errors.error_from_result(answer)
         if self.pgconn.status == _BROKEN:
             raise LostError(str(refusal), place if refusal.sqlstate else None, refusal)
         if refusal.sqlstate in UNPREPARED:
             self.is_direct = False  # so it seemed, but somebody stands between
+        if refusal.sqlstate == _UNSUPPORTED and self._names and not is_new:
+            # A table was altered since, and a plan of before gives rows of another kind.
+            self._names.clear()
+            raise psycopg.errors.InvalidSqlStatementName(str(refusal)) from refusal
         raise refusal
 
 

@@ -35,7 +35,7 @@ _MEANINGS = {
     "25P03": "the server ended the transaction, which was idle for too long for its "
     "idle_in_transaction_session_timeout",
     "25P04": "the server ended the transaction, which took too long for its transaction_timeout",
-    "26000": "a pooler between gave the connection to others: try again",
+    "26000": "a pooler between gave the connection to others, or a table was altered: try again",
     "28000": "the server does not let this role in",
     "28P01": "the password is wrong",
     "3D000": "there is no such database",
@@ -91,12 +91,16 @@ def reason(error: BaseException) -> str:
     cause = error
     if isinstance(error, LostError) and isinstance(error.__cause__, psycopg.Error):
         cause = error.__cause__
-    said = in_one_line(" ".join(str(cause).split()))  # libpq says it in lines with tabs
+    said = _said(cause)
     state = getattr(cause, "sqlstate", None) or ""
     meaning = _MEANINGS.get(state) or _CLASSES.get(state[:2])
     if meaning is None and not state and isinstance(error, (LostError, psycopg.OperationalError)):
         meaning = "no connection to the server can be had"
     return f"{meaning} ({said})" if meaning else said
+
+
+def _said(error: BaseException) -> str:
+    return in_one_line(" ".join(str(error).split()))  # libpq says it in lines with tabs
 
 
 def reason_to_refuse(error: BaseException, busy_timeout: float) -> str:
@@ -107,7 +111,7 @@ def reason_to_refuse(error: BaseException, busy_timeout: float) -> str:
         return (
             f"the role may not make or read the schema {SCHEMA!r}: have the owner of the database "
             f"GRANT CREATE ON DATABASE to it for the first start, or, where the schema is there, "
-            f"{_GRANT} ({in_one_line(error)})"
+            f"{_GRANT} ({_said(error)})"
         )
     return reason(error)
 
@@ -124,6 +128,6 @@ def translate(error: Exception, shown: str, busy_timeout: float) -> StorageFaile
     if isinstance(error, UnknownError):
         return OutcomeUnknown(
             f"The connection to {shown!r} broke before a commit was answered, so whether this "
-            f"call is stored is unknown: look at what the groups hold ({in_one_line(error)})."
+            f"call is stored is unknown: look at what the groups hold ({_said(error)})."
         )
     return StorageFailed(f"The database {shown!r} failed: {reason(error)}.")

@@ -78,6 +78,37 @@ ALTERED = {
         "INSERT INTO beryl_groups.groups (id, name) OVERRIDING SYSTEM VALUE VALUES (7, 'seventh')",
         "The next group would get the id 1, and there is one of 7: SELECT setval('beryl_groups.",
     ),
+    "another collation beneath the view": (
+        (
+            "DROP VIEW beryl_groups.memberships; "
+            'ALTER TABLE beryl_groups.group_topics ALTER topic TYPE text COLLATE "ucs_basic"; '
+            "CREATE VIEW beryl_groups.memberships AS SELECT name AS group_name, topic "
+            "FROM beryl_groups.groups JOIN beryl_groups.group_topics ON group_id = id"
+        ),
+        "its column topic has the collation 'ucs_basic', which is not in code point order",
+    ),
+    "another view": (
+        (
+            "DROP VIEW beryl_groups.memberships; "
+            "CREATE VIEW beryl_groups.memberships AS SELECT name FROM beryl_groups.groups"
+        ),
+        "beryl_groups.memberships is not the view of group_name and topic",
+    ),
+    "a table in the place of the view": (
+        (
+            "DROP VIEW beryl_groups.memberships; "
+            "CREATE TABLE beryl_groups.memberships (group_name text, topic text)"
+        ),
+        "beryl_groups.memberships is not the view of group_name and topic",
+    ),
+    "no revision": (
+        "DROP TABLE beryl_groups.beryl_groups_version",
+        "The table beryl_groups.beryl_groups_version is missing",
+    ),
+    "a rule": (
+        "CREATE RULE none AS ON DELETE TO beryl_groups.group_topics DO INSTEAD NOTHING",
+        "The rule none of the table beryl_groups.group_topics changes what calls mean",
+    ),
     "a policy": (
         "ALTER TABLE beryl_groups.groups ENABLE ROW LEVEL SECURITY",
         "beryl_groups.groups was altered: a policy may hide rows of it",
@@ -97,3 +128,19 @@ def test_what_is_wrong_is_a_sentence(empty_database: str, what: str) -> None:
     assert all(each.endswith(".") for each in found)
     if what != "foreign keys that are not looked at":  # there is a trigger for each direction
         assert len(found) == 1
+
+
+def test_a_handle_goes_on_when_a_table_was_altered(empty_database: str) -> None:
+    """What the server keeps of its statements is made anew, and the caller does not hear of it."""
+    with beryl_groups.start(empty_database) as groups:
+        groups.add("team", "a", create=True)
+        assert groups.list_groups() == ["team"]
+        assert groups.groups_of("a") == ["team"]
+        sql(
+            empty_database,
+            "DROP VIEW beryl_groups.memberships; "
+            "ALTER TABLE beryl_groups.groups ALTER name TYPE varchar COLLATE pg_catalog.ucs_basic",
+        )
+        assert groups.list_groups() == ["team"]
+        groups.add("team", "b")
+        assert groups.groups_of("b") == ["team"]
