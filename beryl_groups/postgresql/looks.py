@@ -30,8 +30,13 @@ if TYPE_CHECKING:
     from beryl_groups.postgresql.database import Database
 
 # Ids of transactions that have begun: the first that has not ended, the first that has not begun,
-# and those between that have not ended. No commit can happen without a change of it.
-_MOMENT = "SELECT pg_current_snapshot()::text"
+# and those between that have not ended. No commit can happen without a change of it. A standby does
+# not tell those between: there it is how much of the log it has replayed, which may grow between
+# the snapshot of a statement and its answer, so that only what was told before a look is of use.
+_MOMENT = """
+    SELECT pg_current_snapshot()::text,
+        CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn()::text END
+"""
 _GONE = {"3F000", "42P01"}
 
 _SECONDS_OF_A_MEMBERSHIP = 0.5e-6
@@ -48,7 +53,7 @@ class ServerLooks:
     def __init__(self, database: Database) -> None:
         self._database = database
         self._bell = Bell()
-        self._moment: str | None = None
+        self._moment: tuple[str, str | None] | None = None
         self._seen = Seen()
         self._lock = threading.RLock()
         self._asked: Connection | None = None
@@ -87,14 +92,14 @@ class ServerLooks:
         self._moment, self._seen = None, Seen()
 
     def _look(self, connection: Connection, ranges: Set[Range]) -> Difference:
-        ((moment,),) = connection.rows(_MOMENT)
-        if moment == self._moment and ranges == self._seen.ranges:
+        ((moment, replayed),) = connection.rows(_MOMENT)
+        if (moment, replayed) == self._moment and ranges == self._seen.ranges:
             return _NOTHING
         with self._interruptible(connection), connection.moment():
-            ((moment,),) = connection.rows(_MOMENT)
+            ((moment, _),) = connection.rows(_MOMENT)
             difference, seen = self._seen.see(connection, ranges)
         self.elsewhere = seen.memberships * _SECONDS_OF_A_MEMBERSHIP
-        self._moment, self._seen = moment, seen
+        self._moment, self._seen = (moment, replayed), seen
         return difference
 
     @contextmanager

@@ -9,7 +9,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from contextlib import contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -98,6 +98,30 @@ def test_a_standby_is_read_and_refuses_writes(tmp_path: Path) -> None:
             with pytest.raises(StorageFailed, match="standby"):
                 groups.restore(tmp_path / "copy.db")
             assert groups.topics("kept") == {"a"}
+
+
+def test_a_watch_of_a_standby_tells_what_has_ended_beside_what_has_not() -> None:
+    """It waits for no transaction that began before."""
+    import psycopg  # it may be missing
+
+    with running(**QUICK) as primary:
+        there = primary.url()
+        beryl_groups.start(there).close()
+        with (
+            standby_of(primary) as url,
+            beryl_groups.start(url) as groups,
+            groups.watch() as changes,
+            ExitStack() as stack,
+        ):
+            address = there.replace("+psycopg", "")
+            oldest, older, newest = [
+                stack.enter_context(closing(psycopg.connect(address))) for _ in range(3)
+            ]
+            for name, connection in (("oldest", oldest), ("older", older), ("newest", newest)):
+                connection.execute("INSERT INTO beryl_groups.groups (name) VALUES (%s)", [name])
+            for name, connection in (("newest", newest), ("older", older), ("oldest", oldest)):
+                connection.commit()
+                assert next(changes).group == name
 
 
 @contextmanager
