@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal, cast
 
 from beryl_groups.names import shown
 from beryl_groups.postgresql.address import for_psql, is_address, parse
-from beryl_groups.sqlite import opening, restoring
+from beryl_groups.sqlite import exchange, opening, restoring
 from beryl_groups.sqlite import visit as files
 
 if TYPE_CHECKING:
@@ -74,8 +74,11 @@ def server_of(database: str) -> str | None:
 
 
 def refuse_unsound(database: str, backup: str) -> None:
-    """Raise `StorageFailed` where a file is no sound backup, before a database is made for it."""
-    restoring.refuse_unsound(backup, files.location_of(database))
+    """Raise `StorageFailed` where a file is no sound backup, before anything is made for it."""
+    if is_address(database):
+        exchange.refuse_unsound(backup)
+    else:
+        restoring.refuse_unsound(backup, files.location_of(database))
 
 
 def _size(pool_size: int | None) -> int | None:

@@ -76,6 +76,12 @@ def writing(database: str, *, make: bool = False) -> Groups:
     return start(database, busy_timeout=_BUSY_TIMEOUT)
 
 
+def is_empty(database: str) -> bool:
+    """Tell whether there is a database, and no tables of ours in it."""
+    with reading(database, any_revision=True) as groups:
+        return groups.visit.revision is None
+
+
 def bring_up_to_date(database: str) -> None:
     """Migrate the database, where it is not current."""
     start(database, busy_timeout=_BUSY_TIMEOUT).close()

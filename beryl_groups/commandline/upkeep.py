@@ -8,7 +8,7 @@ import click
 
 from beryl_groups import revisions
 from beryl_groups.commandline import parameters
-from beryl_groups.commandline.database import bring_up_to_date, reading, writing
+from beryl_groups.commandline.database import bring_up_to_date, is_empty, reading, writing
 from beryl_groups.commandline.input import STANDARD_INPUT
 from beryl_groups.commandline.output import Output
 from beryl_groups.commandline.progress import signs, steps
@@ -47,7 +47,7 @@ def restore(database: str, backup: str) -> None:
     the backup is not sound, not at all. A file that is not there is made. The backup stays as it
     is, and may be one of an older version.
     """
-    if is_missing(database):
+    if is_missing(database) or is_empty(database):
         refuse_unsound(database, backup)
     with writing(database, make=True) as groups:
         groups.restore(backup)

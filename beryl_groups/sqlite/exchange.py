@@ -89,21 +89,33 @@ def sound_backup(
 
     A copy of it is judged and read, in the folder for temporary files.
     """
+    with (
+        _place(path) as beside,
+        restoring.sound_copy(path, beside, on_the_way) as connection,
+        connections.watched(connection, on_the_way),
+    ):
+        try:
+            yield Backup(connection)
+        except sqlite.Errors as error:  # in what nobody has judged
+            reason = errors.reason(error, beside)
+            raise StorageFailed(
+                f"The backup {shown_path(path)} was not restored: {reason}."
+            ) from error
+
+
+def refuse_unsound(path: str | os.PathLike[str]) -> None:
+    """Raise `StorageFailed` where the file is no sound backup of ours."""
+    with _place(path) as beside:
+        restoring.refuse_unsound(path, beside)
+
+
+@contextmanager
+def _place(path: str | os.PathLike[str]) -> Iterator[Location]:
+    """Give the place for a copy of a backup."""
     try:
         scratch = tempfile.TemporaryDirectory(prefix="beryl_groups-")
     except OSError as error:
         reason = f"there is no folder for temporary files: {error}"
         raise StorageFailed(f"The backup {shown_path(path)} was not restored: {reason}") from error
     with scratch as folder:
-        beside = Location(folder, os.path.join(folder, "copy.db"))  # noqa: PTH118
-        with (
-            restoring.sound_copy(path, beside, on_the_way) as connection,
-            connections.watched(connection, on_the_way),
-        ):
-            try:
-                yield Backup(connection)
-            except sqlite.Errors as error:  # in what nobody has judged
-                reason = errors.reason(error, beside)
-                raise StorageFailed(
-                    f"The backup {shown_path(path)} was not restored: {reason}."
-                ) from error
+        yield Location(folder, os.path.join(folder, "copy.db"))  # noqa: PTH118

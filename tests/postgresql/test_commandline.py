@@ -162,6 +162,16 @@ def test_a_command_that_reads_makes_nothing(empty_database: str) -> None:
     assert run("list", empty_database).lines == []
 
 
+def test_a_restore_that_fails_makes_nothing(empty_database: str, tmp_path: Path) -> None:
+    """What is no sound backup is found out before there are tables in a database."""
+    (tmp_path / "torn.db").write_bytes(b"SQLite format 3")
+    for backup in (tmp_path / "torn.db", tmp_path / "missing.db"):
+        assert f"The backup '{backup}' was not restored: " in refusal(
+            "restore", empty_database, backup
+        )
+    assert sql(empty_database, "SELECT to_regnamespace('beryl_groups')") == [(None,)]
+
+
 def test_names_are_completed_from_the_database(database: str) -> None:
     """Pressing the tab key asks the server, as it would the file."""
     run("create", database, "team:design", "team:ops")
