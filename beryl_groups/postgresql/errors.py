@@ -110,7 +110,8 @@ def reason_to_refuse(error: BaseException, busy_timeout: float) -> str:
     if getattr(error, "sqlstate", None) == "42501":
         return (
             f"the role may not make or read the schema {SCHEMA!r}: have the owner of the database "
-            f"GRANT CREATE ON DATABASE to it for the first start, or, where the schema is there, "
+            f"GRANT CREATE ON DATABASE to it for the first start, GRANT USAGE, CREATE ON SCHEMA "
+            f"{SCHEMA} where that is there without our tables, or, where they are there, "
             f"{_GRANT} ({_said(error)})"
         )
     return reason(error)

@@ -122,6 +122,19 @@ def test_a_role_that_may_only_read_reads(database: str) -> None:
             assert PASSWORD not in str(refused.value)
 
 
+def test_a_schema_that_somebody_else_made_is_filled(empty_database: str) -> None:
+    """What the sentence says to grant is enough."""
+    sql(empty_database, "CREATE SCHEMA beryl_groups")
+    with role(empty_database) as url:
+        with pytest.raises(StartFailed, match=r"GRANT USAGE, CREATE ON SCHEMA beryl_groups where"):
+            beryl_groups.start(url)
+        name = make_url(url).username
+        sql(empty_database, f"GRANT USAGE, CREATE ON SCHEMA beryl_groups TO {name}")
+        with beryl_groups.start(url) as groups:
+            groups.create("team")
+            assert groups.check() == []
+
+
 def test_a_database_that_is_not_there_is_named(database: str) -> None:
     """Nothing makes a database: that is for whoever runs the server."""
     there = database.rpartition("/")[0]
