@@ -156,3 +156,8 @@ def with_patience(address: Address, seconds: float) -> dict[str, Any]:
     """Return what libpq is given by somebody who waits so long for an answer of the server."""
     # Whole seconds are all that libpq knows, and 0 would be forever.
     return {"connect_timeout": max(2, round(min(seconds, 60))), **_LIVELY, **address.options}
+
+
+def milliseconds(seconds: float) -> str:
+    """Return a time as lock_timeout has it, where 0 would be for ever."""
+    return str(min(max(int(seconds * 1000), 1), 2**31 - 1))

@@ -27,6 +27,7 @@ from psycopg.waiting import Ready, Wait
 
 from beryl_groups import statements
 from beryl_groups.postgresql import SCHEMA
+from beryl_groups.postgresql.address import milliseconds
 from beryl_groups.postgresql.texts import SQL, parameter
 
 if TYPE_CHECKING:
@@ -53,7 +54,10 @@ _MANY_ROWS: dict[Executable, str] = {
     ),
 }
 
-_READ_COMMITTED = "SET default_transaction_isolation = 'read committed'"
+_SETTINGS = (
+    "SELECT set_config('default_transaction_isolation', 'read committed', false), "
+    "set_config('lock_timeout', $1, false)"
+)
 _READ = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
 _DECLARE = "DECLARE beryl_groups_stream NO SCROLL CURSOR FOR "
 _FETCH = f"FETCH {MANY} FROM beryl_groups_stream"
@@ -77,7 +81,6 @@ _LOADERS: dict[str, type[Loader]] = {
 }
 
 
-_UNSUPPORTED = "0A000"
 UNPREPARED = frozenset({"26000", "42P05"})
 """What the server says where a statement that was prepared is not, or is already."""
 
@@ -104,8 +107,8 @@ class Connection:
     is_direct = False
     """Whether it is the server itself that answers, which remembers what it was told."""
 
-    def open(self, options: dict[str, Any]) -> None:
-        """Connect to the server."""
+    def open(self, options: dict[str, Any], patience: float = 5.0) -> None:
+        """Connect to the server; who reads waits so many seconds for who alters a table."""
         self._process = os.getpid()
         self.driver = driver = psycopg.connect(**options, autocommit=True, prepare_threshold=None)
         use_own_adapters(driver)
@@ -120,7 +123,7 @@ class Connection:
             self._poll.register(driver, select.POLLIN)
         ((pid,),) = self.rows("SELECT pg_backend_pid()")
         if pid == self.pgconn.backend_pid:  # a pooler gives a number of its own
-            self.run((_READ_COMMITTED, ()))
+            self.run((_SETTINGS, (milliseconds(patience),)))
             self.is_direct = True
         self.is_open = True
 
@@ -261,7 +264,7 @@ class Connection:
             raise LostError(str(refusal), place if refusal.sqlstate else None, refusal)
         if refusal.sqlstate in UNPREPARED:
             self.is_direct = False  # so it seemed, but somebody stands between
-        if refusal.sqlstate == _UNSUPPORTED and self._names and not is_new:
+        if refusal.sqlstate == "0A000" and self._names and not is_new:
             # A table was altered since, and a plan of before gives rows of another kind.
             self._names.clear()
             raise psycopg.errors.InvalidSqlStatementName(str(refusal)) from refusal

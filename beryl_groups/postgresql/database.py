@@ -75,7 +75,7 @@ class Database:
             try:
                 connection = self.pool.take(deadline)
             except ERRORS as error:
-                raise self.translated(error) from error
+                raise self.translated(error, within=True) from error
             try:
                 result = reading(connection, *given)
             except GroupError:
@@ -90,7 +90,7 @@ class Database:
                 if (mistaken or isinstance(error, LostError)) and monotonic() < deadline:
                     continue
                 if isinstance(error, ERRORS):
-                    raise self.translated(error) from error
+                    raise self.translated(error, within=True) from error
                 raise
             self.pool.give_back(connection)
             return result

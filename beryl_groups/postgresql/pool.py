@@ -61,6 +61,7 @@ class Pool:
     def __init__(self, address: Address, size: int, patience: float) -> None:
         self.size = size
         self._options = with_patience(address, patience)
+        self._patience = patience
         self._idle: deque[Connection] = deque()
         self._open: weakref.WeakSet[Connection] = weakref.WeakSet()
         self._waiters: deque[_Waiter] = deque()
@@ -132,7 +133,7 @@ class Pool:
                 self.discard(connection)
                 continue
             try:
-                connection.open(self._options)
+                connection.open(self._options, self._patience)
             except (psycopg.Error, LostError) as error:
                 failure = error  # the server may have no room for more, and another be free soon
             else:

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import psycopg
 
 from beryl_groups.clock import monotonic
+from beryl_groups.postgresql.address import milliseconds
 from beryl_groups.postgresql.connections import LostError
 
 if TYPE_CHECKING:
@@ -89,7 +90,7 @@ class Attempt:
 
     def begin_alone(self) -> None:
         """Begin a transaction that nobody writes beside."""
-        self.connection.run(BEGIN, (self._turn.alone, (milliseconds(self._deadline),)))
+        self.connection.run(BEGIN, (self._turn.alone, (self._left(),)))
 
     def end(self) -> None:
         commit(self.connection)
@@ -100,7 +101,10 @@ class Attempt:
             raise OvertakenError
 
     def _first(self) -> Step:
-        return self._turn.shared, (milliseconds(self._deadline),)
+        return self._turn.shared, (self._left(),)
+
+    def _left(self) -> str:
+        return milliseconds(self._deadline - monotonic())
 
 
 class OvertakenError(Exception):
@@ -118,8 +122,3 @@ def commit(connection: Connection) -> None:
         if not (had_ended and error.failed == 0):
             raise UnknownError(str(error)) from error
         raise
-
-
-def milliseconds(deadline: float) -> str:
-    """Return what is left as lock_timeout has it, where 0 would be for ever."""
-    return str(min(max(int((deadline - monotonic()) * 1000), 1), 2**31 - 1))

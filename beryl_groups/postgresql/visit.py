@@ -77,7 +77,7 @@ def visit(address: Address, busy_timeout: float) -> ServerVisit:
     """Connect to a database to look at it, or raise `StartFailed`."""
     connection = Connection()
     try:
-        connection.open(with_patience(address, busy_timeout))
+        connection.open(with_patience(address, busy_timeout), busy_timeout)
         return ServerVisit(connection, address, busy_timeout)
     except errors.ERRORS as error:
         connection.close()

@@ -61,6 +61,23 @@ def test_a_lock_timeout_of_the_server_does_not_matter(empty_database: str, setti
         waiting.result(PATIENCE)
 
 
+@pytest.mark.parametrize("setting", ["lock_timeout = '1ms'", "lock_timeout = '1h'"])
+def test_a_read_waits_as_long_for_who_alters_a_table(empty_database: str, setting: str) -> None:
+    """As it does for nobody else."""
+    configure(empty_database, setting)
+    fill(empty_database)
+    with beryl_groups.start(empty_database, busy_timeout=0.2) as groups, locked(empty_database):
+        for read in (groups.check, lambda: "kept" in groups, lambda: groups.topics("kept")):
+            with pytest.raises(Busy, match=r"for longer than 0\.2 s"):
+                read()
+    with beryl_groups.start(empty_database, busy_timeout=PATIENCE) as groups:
+        with locked(empty_database):
+            waiting = in_thread(lambda: groups.topics("kept"))
+            with pytest.raises(TimeoutError):
+                waiting.result(0.1)
+        assert waiting.result(PATIENCE) == {"a"}
+
+
 def test_a_statement_timeout_of_the_server_is_told(empty_database: str) -> None:
     """A call that takes longer than the server lets one take is refused in words."""
     fill(empty_database)
