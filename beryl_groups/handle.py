@@ -12,8 +12,10 @@ class Handle:
         return True
 
     def __reduce_ex__(self, protocol: SupportsIndex, /) -> NoReturn:
+        name = type(self).__name__
+        article = "An" if name.startswith("A") else "A"
         raise TypeError(
-            f"A {type(self).__name__} belongs to the process and the place that opened it, and "
+            f"{article} {name} belongs to the process and the place that opened it, and "
             "cannot be pickled or copied: hand over the database, and call start() where it is "
             "needed."
         )

@@ -33,9 +33,10 @@ def migrate(
     another thread, or a host program that is in the middle of a migration of its own, may be using
     these.
     """
-    from alembic.migration import MigrationContext  # noqa: PLC0415
     from alembic.operations import Operations  # noqa: PLC0415
     from alembic.script import ScriptDirectory  # noqa: PLC0415
+
+    from beryl_groups.quiet_migrations import QuietContext  # noqa: PLC0415
 
     # Where there is no source a packer has left what it compiled.
     scripts = ScriptDirectory(str(folder), sourceless=not (folder / "env.py").exists())
@@ -48,7 +49,7 @@ def migrate(
         "version_table_schema": schema,
         "fn": steps,
     }
-    context = MigrationContext.configure(core, opts=options)
+    context = QuietContext(core.dialect, core, options)
     prepare(core, context, scripts)
     context.run_migrations(op=Operations(context))
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Column, ForeignKey, Index, Integer, MetaData, Table, Text, text
+from sqlalchemy import ForeignKey, Index, Integer, MetaData, Text, text
+
+from beryl_groups.quiet import QuietColumn as Column
+from beryl_groups.quiet import QuietTable as Table
 
 metadata = MetaData()
 

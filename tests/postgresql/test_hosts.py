@@ -23,6 +23,7 @@ from beryl_groups import StorageFailed
 from tests.contract.copies import contents
 from tests.postgresql.server import sql
 from tests.processes import PATIENCE
+from tests.sqlite.test_host_tables import all_tables_changed
 from tests.sqlite.test_hosts import listening
 
 if TYPE_CHECKING:
@@ -44,6 +45,12 @@ def test_no_listener_of_the_host_is_called(empty_database: str) -> None:
     with listening(heard), beryl_groups.start(empty_database) as groups:
         use(groups)
     assert heard == []
+
+
+def test_tables_are_ours_whatever_the_host_has_others_be(empty_database: str) -> None:
+    """Neither a column more for each table nor another implementation reaches a migration."""
+    with all_tables_changed("postgresql"), beryl_groups.start(empty_database) as groups:
+        use(groups)
 
 
 class Shouting(Loader):
