@@ -1,12 +1,14 @@
 """The engines that the contract's tests run on, each with a database for a test.
 
-A test that asks for ``database``, ``new_database`` or ``groups`` in ``tests/contract`` is run once
-for each engine.
+A test that asks for ``database``, ``new_database`` or ``groups`` in ``tests/contract`` or
+``tests/aio`` is run once for each engine.
 """
 
 from __future__ import annotations
 
 import itertools
+import os
+from collections import defaultdict
 from typing import TYPE_CHECKING
 
 import pytest
@@ -22,10 +24,33 @@ SQLITE = "sqlite"
 POSTGRESQL = "postgresql"
 ENGINES = [SQLITE, pytest.param(POSTGRESQL, marks=pytest.mark.postgresql)]
 
+CI = "CI" in os.environ
+
+_FEW = 5
+"""Of a test that has more variants than so many, every fourth is run on PostgreSQL without CI."""
+
+
+def leave_most_to_ci(config: pytest.Config, items: list[pytest.Item], folder: Path) -> None:
+    """Deselect most variants of the tests of a folder that have many."""
+    variants: defaultdict[str, list[pytest.Item]] = defaultdict(list)
+    for item in items:
+        if f"[{POSTGRESQL}" in item.name and item.path.parent == folder:
+            variants[item.nodeid.partition("[")[0]].append(item)
+    left_out = {
+        item
+        for several in variants.values()
+        if len(several) > _FEW and not CI
+        for number, item in enumerate(several)
+        if number % 4
+    }
+    if left_out:
+        config.hook.pytest_deselected(items=list(left_out))
+        items[:] = [item for item in items if item not in left_out]
+
 
 @pytest.fixture
 def engine(request: pytest.FixtureRequest) -> str:
-    """Which engine the test is run on, as ``tests/contract/conftest.py`` has it."""
+    """Which engine the test is run on, as the ``conftest.py`` of the folder has it."""
     return str(getattr(request, "param", SQLITE))
 
 

@@ -20,7 +20,7 @@ from beryl_groups.postgresql.looks import ServerLooks
 from beryl_groups.postgresql.pool import Pool
 from beryl_groups.postgresql.reads import as_read
 from beryl_groups.postgresql.session import TransactionSession
-from beryl_groups.postgresql.turns import Attempt, Turn, commit
+from beryl_groups.postgresql.turns import Attempt, Turn, WithdrawnError, commit
 from beryl_groups.postgresql.writes import SINGLE
 
 if TYPE_CHECKING:
@@ -218,7 +218,13 @@ class Database:
         ours.__cause__ = error
         return ours
 
-    def _write(self, operation: Callable[..., Any], given: tuple[Any, ...], deadline: float) -> Any:
+    def _write(
+        self,
+        operation: Callable[..., Any],
+        given: tuple[Any, ...],
+        deadline: float,
+        claim: Callable[[], bool] | None = None,
+    ) -> Any:
         """Carry out a single write; anew where it certainly came to nothing, for a while."""
         single = SINGLE[operation]
         while True:
@@ -228,7 +234,7 @@ class Database:
             except ERRORS as error:
                 raise self.translated(error) from error
             try:
-                single(Attempt(connection, self._turn, deadline), *given)
+                single(Attempt(connection, self._turn, deadline, claim), *given)
             except GroupError:
                 self.pool.give_back(connection)
                 raise
@@ -260,10 +266,12 @@ class Database:
     def _write_calls(self, deadline: float, calls: Sequence[Call[Any]]) -> None:
         """Carry out those calls that begin, and have each keep what comes of it."""
         for call in calls:
-            if call.begin() and call.work is not None:
+            if call.work is not None:
                 call.error = None
                 try:
-                    self._write(call.work, call.arguments, deadline)
+                    self._write(call.work, call.arguments, deadline, call.begin)
+                except WithdrawnError:
+                    continue
                 except Exception as error:  # noqa: BLE001 - others may be stored, so it is its own
                     call.error = error
 

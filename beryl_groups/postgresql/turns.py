@@ -21,6 +21,8 @@ from beryl_groups.postgresql.address import milliseconds
 from beryl_groups.postgresql.connections import LostError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from beryl_groups.postgresql.connections import Connection, Step
 
 WRITERS = 0x626572796C5F6772
@@ -57,36 +59,62 @@ class Turn:
         self.alone = f"{settings}pg_advisory_xact_lock({WRITERS})"
 
 
+class WithdrawnError(Exception):
+    """Nobody waits for the write any more, and nothing of it has been sent."""
+
+
 class Attempt:
-    """One write on one connection, until its time is over."""
+    """One write on one connection, until its time is over.
 
-    __slots__ = ("_deadline", "_turn", "connection")
+    Who may lose interest while others write, as a task that is cancelled does, gives what is to
+    claim the write. It is called when the wait for their transactions is over, for which the lock
+    is taken in a round trip of its own.
+    """
 
-    def __init__(self, connection: Connection, turn: Turn, deadline: float) -> None:
+    __slots__ = ("_claim", "_deadline", "_turn", "connection")
+
+    def __init__(
+        self,
+        connection: Connection,
+        turn: Turn,
+        deadline: float,
+        claim: Callable[[], bool] | None = None,
+    ) -> None:
         self.connection = connection
         self._turn = turn
         self._deadline = deadline
+        self._claim = claim
 
     def commit(self, *steps: Step) -> list[list[tuple[Any, ...]]]:
         """Carry out the steps in one transaction and one round trip; return the rows of each."""
         connection = self.connection
-        every = (self._first(), *steps)
-        if not connection.is_direct:
+        before: tuple[Step, ...] = ()
+        after: tuple[Step, ...] = (COMMIT,)
+        if self._claim is not None:
+            self.begin()
+        elif connection.is_direct:
+            before, after = (self._first(),), ()
+        else:
             # A pooler's connection may have another isolation level by default.
-            every = (BEGIN, *every, COMMIT)
+            before = (BEGIN, self._first())
+        every = (*before, *steps, *after)
         try:
             results = connection.run(*every)
         except LostError as error:
             if error.failed is None or every[error.failed] is COMMIT:
                 raise UnknownError(str(error)) from error
             raise
-        asked_for = results[2:-1] if every[0] is BEGIN else results[1:]
+        asked_for = results[len(before) : len(before) + len(steps)]
         return [connection.rows_of(result) for result in asked_for]
 
     def begin(self, *steps: Step) -> list[list[tuple[Any, ...]]]:
         """Do what `commit` does, and leave it to `end` to commit."""
-        results = self.connection.run(BEGIN, self._first(), *steps)
-        return [self.connection.rows_of(result) for result in results[2:]]
+        results = self.connection.run(BEGIN, self._first(), *(() if self._claim else steps))[2:]
+        if self._claim is not None:
+            if not self._claim():
+                raise WithdrawnError
+            results = self.connection.run(*steps) if steps else []
+        return [self.connection.rows_of(result) for result in results]
 
     def begin_alone(self) -> None:
         """Begin a transaction that nobody writes beside."""

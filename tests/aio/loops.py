@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from beryl_groups.sqlite.store import Store
 from tests.processes import PATIENCE
-from tests.sqlite.store import store
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Generator
 
     from beryl_groups.aio import AsyncGroups
+    from beryl_groups.engine import Engine
 
     Main = Coroutine[Any, Any, object]
     Run = Callable[[Main], object]
@@ -62,7 +63,15 @@ def queued(groups: AsyncGroups) -> int:
 
 def carried_out(groups: AsyncGroups) -> bool:
     """Tell whether the thread has begun with a turn, and may wait for another process now."""
-    return store(groups)._writer._leader is not None
+    return writes(groups._engine)
+
+
+def writes(engine: Engine) -> bool:
+    """Tell whether a handle has begun with a write; it may be waiting for another to end."""
+    if isinstance(engine, Store):
+        return engine._writer._leader is not None
+    pool = engine.pool  # type: ignore[attr-defined]  # its driver may be missing, so: no import
+    return len(pool._open) > len(pool._idle)
 
 
 async def outcomes(*tasks: asyncio.Task[Any]) -> list[type[BaseException] | None]:

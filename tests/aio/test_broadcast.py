@@ -12,16 +12,15 @@ from beryl_groups import aio, channels
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
-    from pathlib import Path
 
     from beryl_groups.aio import AsyncGroups
 
 
-def with_team(path: Path, test: Callable[[AsyncGroups], Awaitable[None]]) -> None:
+def with_team(database: str, test: Callable[[AsyncGroups], Awaitable[None]]) -> None:
     """Run a test with a handle on two groups that share a topic."""
 
     async def main() -> None:
-        async with aio.start(path) as groups:
+        async with aio.start(database) as groups:
             await groups.create("design")
             await groups.add("design", "room:ä", "room:b", "room:A", "room:😀", "room:\uffff")
             await groups.create("build")
@@ -31,7 +30,7 @@ def with_team(path: Path, test: Callable[[AsyncGroups], Awaitable[None]]) -> Non
     asyncio.run(main())
 
 
-def test_plain_and_async_callbacks_get_the_same(path: Path) -> None:
+def test_plain_and_async_callbacks_get_the_same(database: str) -> None:
     """Each topic once, in code point order, with the payload itself, in the same task."""
 
     async def test(groups: AsyncGroups) -> None:
@@ -62,10 +61,10 @@ def test_plain_and_async_callbacks_get_the_same(path: Path) -> None:
             expected = sorted(await groups.topics("design"))
             assert got == [(topic, "e", payload) for topic in expected]
 
-    with_team(path, test)
+    with_team(database, test)
 
 
-def test_an_async_callback_ends_before_the_next_topic(path: Path) -> None:
+def test_an_async_callback_ends_before_the_next_topic(database: str) -> None:
     """Callbacks do not overlap, and the broadcast returns after the last."""
 
     async def test(groups: AsyncGroups) -> None:
@@ -83,10 +82,10 @@ def test_an_async_callback_ends_before_the_next_topic(path: Path) -> None:
         await groups.broadcast(send, "build", "e", None)
         assert done == ["room:b", "room:z"]
 
-    with_team(path, test)
+    with_team(database, test)
 
 
-def test_a_callback_may_use_the_handle(path: Path) -> None:
+def test_a_callback_may_use_the_handle(database: str) -> None:
     """For reads, writes, transactions and broadcasts; the topics are those of the call."""
 
     async def test(groups: AsyncGroups) -> None:
@@ -109,12 +108,12 @@ def test_a_callback_may_use_the_handle(path: Path) -> None:
         ]
         assert await groups.topics("build") == {"room:b", "room:z"}
 
-    with_team(path, test)
+    with_team(database, test)
 
 
 @pytest.mark.parametrize("is_async", [False, True])
 def test_a_callback_that_fails_is_logged_and_the_rest_get_the_event(
-    path: Path, caplog: pytest.LogCaptureFixture, is_async: bool
+    database: str, caplog: pytest.LogCaptureFixture, is_async: bool
 ) -> None:
     """With its traceback, the group, the topic and the event, as a plain handle does."""
 
@@ -133,7 +132,7 @@ def test_a_callback_that_fails_is_logged_and_the_rest_get_the_event(
         await groups.broadcast(waits if is_async else plain, ("build", "design"), "e", None)
         assert got == sorted({*await groups.topics("design"), "room:z"} - {"room:b"})
 
-    with_team(path, test)
+    with_team(database, test)
     (record,) = caplog.records
     assert (record.name, record.levelno) == ("beryl_groups", logging.ERROR)
     assert record.exc_info
@@ -146,7 +145,7 @@ def test_a_callback_that_fails_is_logged_and_the_rest_get_the_event(
 @pytest.mark.parametrize("concurrency", [1, 2])
 @pytest.mark.parametrize("kind", [KeyboardInterrupt, SystemExit, GeneratorExit])
 def test_what_is_no_exception_passes_through(
-    path: Path, caplog: pytest.LogCaptureFixture, kind: type[BaseException], concurrency: int
+    database: str, caplog: pytest.LogCaptureFixture, kind: type[BaseException], concurrency: int
 ) -> None:
     """It ends the broadcast, reaches the caller, and is not logged."""
     got: list[str] = []
@@ -159,12 +158,12 @@ def test_what_is_no_exception_passes_through(
         await groups.broadcast(send, "build", "e", None, concurrency=concurrency)
 
     with pytest.raises(kind):
-        with_team(path, test)
+        with_team(database, test)
     assert got in (["room:b"], ["room:b", "room:z"][:concurrency])
     assert not [record for record in caplog.records if record.name == "beryl_groups"]
 
 
-def test_a_group_that_does_not_exist_is_silently_nothing(path: Path) -> None:
+def test_a_group_that_does_not_exist_is_silently_nothing(database: str) -> None:
     """To broadcast to no group, or to a group without topics, calls nothing."""
 
     async def test(groups: AsyncGroups) -> None:
@@ -172,10 +171,10 @@ def test_a_group_that_does_not_exist_is_silently_nothing(path: Path) -> None:
         for group in ("nobody", "empty", [], ["nobody", "empty"]):
             await groups.broadcast(pytest.fail, group, "e", None)  # type: ignore[arg-type]
 
-    with_team(path, test)
+    with_team(database, test)
 
 
-def test_the_async_callbacks_of_channels_need_no_bridge(path: Path) -> None:
+def test_the_async_callbacks_of_channels_need_no_bridge(database: str) -> None:
     """What `socketio` and `phoenix` make for an async server is awaited as it is."""
 
     async def test(groups: AsyncGroups) -> None:
@@ -191,10 +190,10 @@ def test_the_async_callbacks_of_channels_need_no_bridge(path: Path) -> None:
             'room:z [null, null, "room:z", "e", 1]',
         ]
 
-    with_team(path, test)
+    with_team(database, test)
 
 
-def test_a_callback_of_another_thread_of_a_pool_is_awaited(path: Path) -> None:
+def test_a_callback_of_another_thread_of_a_pool_is_awaited(database: str) -> None:
     """A plain callback that blocks is handed to a thread by ``asyncio.to_thread``, and awaited."""
 
     async def test(groups: AsyncGroups) -> None:
@@ -208,4 +207,4 @@ def test_a_callback_of_another_thread_of_a_pool_is_awaited(path: Path) -> None:
         )
         assert got == ["room:b", "room:z"]
 
-    with_team(path, test)
+    with_team(database, test)

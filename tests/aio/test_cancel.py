@@ -6,7 +6,7 @@ import asyncio
 import random
 import threading
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -14,14 +14,14 @@ import beryl_groups
 from beryl_groups import aio
 from tests.aio import loops
 from tests.processes import PATIENCE
-from tests.sqlite.store import store
 from tests.sqlite.wal import commits
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
     from beryl_groups.aio import AsyncGroups
-    from beryl_groups.sqlite import connections
+    from beryl_groups.calls import Call
     from tests.aio.loops import Run
 
 
@@ -31,11 +31,11 @@ async def transact(groups: AsyncGroups, *topics: str) -> None:
             await transaction.add("group", topic)
 
 
-def test_a_call_whose_turn_has_not_come_is_not_carried_out(path: Path, run: Run) -> None:
+def test_a_call_whose_turn_has_not_come_is_not_carried_out(database: str, run: Run) -> None:
     """It is cancelled at once, beside a transaction of another task, and stores nothing."""
 
     async def main() -> None:
-        async with aio.start(path, busy_timeout=PATIENCE) as groups:
+        async with aio.start(database, busy_timeout=PATIENCE) as groups:
             await groups.create("group")
             async with groups.transaction() as transaction:
                 waiting = [
@@ -54,13 +54,13 @@ def test_a_call_whose_turn_has_not_come_is_not_carried_out(path: Path, run: Run)
     run(main())
 
 
-def test_a_call_that_waits_for_another_process_can_be_cancelled(path: Path, run: Run) -> None:
+def test_a_call_that_waits_for_another_process_can_be_cancelled(database: str, run: Run) -> None:
     """It is at once, with those that share its turn, and stores nothing."""
 
     async def main() -> None:
-        async with aio.start(path, busy_timeout=PATIENCE) as groups:
+        async with aio.start(database, busy_timeout=PATIENCE) as groups:
             await groups.create("group")
-            with beryl_groups.start(path) as other, other.transaction():
+            with beryl_groups.start(database) as other, other.transaction():
                 waiting = [asyncio.create_task(groups.add("group", f"{n}")) for n in range(3)]
                 await loops.until(lambda: loops.carried_out(groups))
                 for each in waiting[:2]:
@@ -74,14 +74,14 @@ def test_a_call_that_waits_for_another_process_can_be_cancelled(path: Path, run:
 
 
 def test_a_transaction_that_waits_for_another_process_can_be_cancelled(
-    path: Path, run: Run
+    database: str, run: Run
 ) -> None:
     """It is at once; its turn ends when the other process lets go, and others have theirs."""
 
     async def main() -> None:
-        async with aio.start(path, busy_timeout=PATIENCE) as groups:
+        async with aio.start(database, busy_timeout=PATIENCE) as groups:
             await groups.create("group")
-            with beryl_groups.start(path) as other, other.transaction():
+            with beryl_groups.start(database) as other, other.transaction():
                 waiting = asyncio.create_task(transact(groups, "a"))
                 await loops.until(lambda: loops.carried_out(groups))
                 waiting.cancel()
@@ -95,21 +95,23 @@ def test_a_transaction_that_waits_for_another_process_can_be_cancelled(
     run(main())
 
 
-def test_a_call_that_is_being_carried_out_is_finished_first(path: Path, run: Run) -> None:
+def test_a_call_that_is_being_carried_out_is_finished_first(
+    database: str, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Who is cancelled then, twice too, gets CancelledError when it is stored."""
 
     async def main() -> None:
-        async with aio.start(path, busy_timeout=PATIENCE) as groups:
+        async with aio.start(database, busy_timeout=PATIENCE) as groups:
             await groups.create("group")
             begun, let_go = threading.Event(), threading.Event()
-            before_commit = store(groups).cache.before_commit
+            write_all = groups._engine.write_all
 
-            def wait(writer: connections.Connection) -> None:
+            def write_all_and_wait(calls: Sequence[Call[Any]], wait: float) -> None:
+                write_all(calls, wait)
                 begun.set()
                 assert let_go.wait(PATIENCE)
-                before_commit(writer)
 
-            store(groups).cache.before_commit = wait  # type: ignore[method-assign]
+            monkeypatch.setattr(groups._engine, "write_all", write_all_and_wait)
             tasks = [asyncio.create_task(groups.add("group", f"{n}")) for n in range(2)]
             await loops.until(begun.is_set)
             for _ in range(3):
@@ -124,12 +126,12 @@ def test_a_call_that_is_being_carried_out_is_finished_first(path: Path, run: Run
 
 
 @pytest.mark.parametrize("kind", ["write", "transaction"])
-def test_a_cancellation_at_any_await_is_clean(path: Path, run: Run, kind: str) -> None:
+def test_a_cancellation_at_any_await_is_clean(database: str, run: Run, kind: str) -> None:
     """Whichever await is cancelled, all of it is stored or nothing, and the next calls work."""
     found: set[bool] = set()
 
     async def main() -> None:
-        async with aio.start(path, busy_timeout=PATIENCE) as groups:
+        async with aio.start(database, busy_timeout=PATIENCE) as groups:
             await groups.create("group")
             for step in range(1, 100):
                 if kind == "write":
@@ -152,7 +154,9 @@ def test_a_cancellation_at_any_await_is_clean(path: Path, run: Run, kind: str) -
     assert False in found or kind == "write"
 
 
-def test_cancellations_at_random_moments_lose_nothing(path: Path, run: Run) -> None:
+def test_cancellations_at_random_moments_lose_nothing(
+    database: str, run: Run, times: Callable[[int, int], int]
+) -> None:
     """What returned is stored, what was cancelled is stored as a whole or not at all."""
     chance = random.Random(5)
     stored: set[str] = set()
@@ -171,9 +175,9 @@ def test_cancellations_at_random_moments_lose_nothing(path: Path, run: Run) -> N
         stored.add(name)
 
     async def main() -> None:
-        async with aio.start(path, busy_timeout=PATIENCE, synchronous="normal") as groups:
+        async with aio.start(database, busy_timeout=PATIENCE, synchronous="normal") as groups:
             await groups.create("group")
-            for turn in range(30):
+            for turn in range(times(30, 5)):
                 tasks = [asyncio.create_task(write(groups, f"{turn}:{n}")) for n in range(20)]
                 in_danger = chance.sample(tasks, 15)  # on a slow machine none would be left
                 while victims := [task for task in in_danger if not task.done()]:
@@ -192,11 +196,11 @@ def test_cancellations_at_random_moments_lose_nothing(path: Path, run: Run) -> N
     run(main())
 
 
-def test_a_timeout_ends_the_wait_alone(path: Path) -> None:
+def test_a_timeout_ends_the_wait_alone(database: str) -> None:
     """``asyncio.timeout`` and ``wait_for`` raise TimeoutError, and the handle goes on."""
 
     async def main() -> None:
-        async with aio.start(path, busy_timeout=PATIENCE) as groups:
+        async with aio.start(database, busy_timeout=PATIENCE) as groups:
             await groups.create("group")
             async with groups.transaction():
                 other = asyncio.create_task(asyncio.wait_for(groups.add("group", "a"), 0.01))
@@ -215,14 +219,14 @@ def test_a_timeout_ends_the_wait_alone(path: Path) -> None:
     asyncio.run(main())
 
 
-def test_the_scopes_of_anyio_end_the_wait_alone(path: Path) -> None:
+def test_the_scopes_of_anyio_end_the_wait_alone(database: str) -> None:
     """``move_on_after`` leaves a write, a read or a transaction, and the handle goes on."""
     anyio = pytest.importorskip("anyio", reason="needs anyio")
 
     async def main() -> None:
-        async with aio.start(path, busy_timeout=PATIENCE) as groups:
+        async with aio.start(database, busy_timeout=PATIENCE) as groups:
             await groups.create("group")
-            with beryl_groups.start(path) as other, other.transaction():
+            with beryl_groups.start(database) as other, other.transaction():
                 with anyio.move_on_after(0.01) as scope:
                     await groups.add("group", "a")
                 assert scope.cancelled_caught

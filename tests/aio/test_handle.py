@@ -22,7 +22,7 @@ from beryl_groups import (
     sqlite,
 )
 from tests.aio import loops
-from tests.processes import open_files, wait_until
+from tests.processes import open_files, opened_since, wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -32,12 +32,15 @@ if TYPE_CHECKING:
     from tests.aio.loops import Run
 
 
-def test_every_method_does_what_its_namesake_does(path: Path, run: Run) -> None:
+needs_proc = pytest.mark.skipif(sys.platform != "linux", reason="looks at /proc/self/fd")
+
+
+def test_every_method_does_what_its_namesake_does(database: str, path: Path, run: Run) -> None:
     """The methods answer as those of a plain handle, on each kind of event loop."""
     copy = path.with_name("copy.db")
 
     async def main() -> None:
-        async with aio.start(path) as groups:
+        async with aio.start(database) as groups:
             for name in ("team", "gone", "other"):
                 await groups.create(name)
             await groups.add("team", "a", "b", "c")
@@ -64,7 +67,7 @@ def test_every_method_does_what_its_namesake_does(path: Path, run: Run) -> None:
         assert repr(groups).endswith("closed>")
 
     run(main())
-    with beryl_groups.start(path) as plain:
+    with beryl_groups.start(database) as plain:
         assert plain.list_groups() == ["crew"]
         assert plain.topics("crew") == {"a", "b"}
     with beryl_groups.start(copy) as plain:
@@ -94,7 +97,7 @@ REFUSED: list[tuple[Callable[[Any], Awaitable[object]], type[Exception]]] = [
 ]
 
 
-def test_a_refused_call_raises_what_its_namesake_raises(path: Path) -> None:
+def test_a_refused_call_raises_what_its_namesake_raises(database: str) -> None:
     """Through the handle and in a transaction; it stores nothing, and the next calls work."""
 
     async def refuse_all(groups: AsyncGroups | AsyncTransaction) -> None:
@@ -104,7 +107,7 @@ def test_a_refused_call_raises_what_its_namesake_raises(path: Path) -> None:
         assert await groups.topics("team") == {"a"}
 
     async def main() -> None:
-        async with aio.start(path) as groups:
+        async with aio.start(database) as groups:
             await groups.create("team")
             await groups.add("team", "a")
             await refuse_all(groups)
@@ -116,16 +119,16 @@ def test_a_refused_call_raises_what_its_namesake_raises(path: Path) -> None:
     asyncio.run(main())
 
 
-def test_start_may_be_awaited_or_entered(path: Path, run: Run) -> None:
+def test_start_may_be_awaited_or_entered(database: str, run: Run) -> None:
     """Awaited it gives a handle, which may be entered too; a block closes it."""
 
     async def main() -> None:
-        groups = await aio.start(path, busy_timeout=1, synchronous="normal")
+        groups = await aio.start(database, busy_timeout=1, synchronous="normal")
         await groups.create("team")
         await groups.close()
-        async with await aio.start(path) as entered:
+        async with await aio.start(database) as entered:
             assert await entered.exists("team")
-        async with aio.start(path) as started:
+        async with aio.start(database) as started:
             assert await started.exists("team")
         for closed in (groups, entered, started):
             with pytest.raises(Closed, match=r"open it again with start\(\)"):
@@ -134,7 +137,7 @@ def test_start_may_be_awaited_or_entered(path: Path, run: Run) -> None:
     run(main())
 
 
-def test_start_fails_as_the_plain_one_does(path: Path) -> None:
+def test_start_on_a_file_fails_as_the_plain_one_does(path: Path) -> None:
     """With the same errors, and the file as it was."""
     path.write_bytes(b"something else, and long enough to be looked at" * 10)
     before = path.read_bytes()
@@ -155,11 +158,11 @@ def test_start_fails_as_the_plain_one_does(path: Path) -> None:
 
 
 @pytest.mark.parametrize("busy_timeout", [0, 10.0**12])
-def test_any_busy_timeout_will_do(path: Path, run: Run, busy_timeout: float) -> None:
+def test_any_busy_timeout_will_do(database: str, run: Run, busy_timeout: float) -> None:
     """Zero does not keep a lone call from its turn, and years do not overflow."""
 
     async def main() -> None:
-        async with aio.start(path, busy_timeout=busy_timeout) as groups:
+        async with aio.start(database, busy_timeout=busy_timeout) as groups:
             await groups.create("team")
             async with groups.transaction() as transaction:
                 waiting = asyncio.create_task(groups.add("team", "waits"))
@@ -172,7 +175,7 @@ def test_any_busy_timeout_will_do(path: Path, run: Run, busy_timeout: float) -> 
     run(main())
 
 
-def test_a_failure_of_the_storage_is_one_of_ours(path: Path) -> None:
+def test_a_failure_of_the_file_is_one_of_ours(path: Path) -> None:
     """What SQLite said comes as StorageFailed with its cause, from reads and from writes."""
 
     async def main() -> None:
@@ -186,21 +189,30 @@ def test_a_failure_of_the_storage_is_one_of_ours(path: Path) -> None:
     asyncio.run(main())
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="looks at /proc/self/fd")
-@pytest.mark.parametrize("in_memory", [False, True])
-def test_many_starts_and_closes_leak_nothing(path: Path, in_memory: bool) -> None:
-    """20 handles that are opened, used and closed leave no descriptor and no thread."""
-
+def leaves_nothing_behind(database: str, often: int) -> None:
     async def main(turn: int) -> None:
-        async with aio.start(":memory:" if in_memory else path) as groups:
+        async with aio.start(database) as groups:
             await groups.create(f"{turn}")
             assert await groups.exists(f"{turn}")
             async with groups.transaction() as transaction:
                 await transaction.add(f"{turn}", "a")
 
-    threads = threading.active_count()
-    for turn in range(20):
+    before, threads = open_files(), threading.active_count()
+    for turn in range(often):
         asyncio.run(main(turn))
-        assert [name for name in open_files() if name.startswith(str(path))] == []
-    wait_until(lambda: not [name for name in open_files() if "groups.db" in name])
+        assert opened_since(before) == []
     wait_until(lambda: threading.active_count() <= threads)
+
+
+@needs_proc
+def test_many_starts_and_closes_leak_nothing(
+    database: str, times: Callable[[int, int], int]
+) -> None:
+    """20 handles that are opened, used and closed leave no descriptor and no thread."""
+    leaves_nothing_behind(database, times(20, 3))
+
+
+@needs_proc
+def test_many_databases_in_memory_leak_nothing() -> None:
+    """Nor do those of ``":memory:"``, each of which has a file of its own."""
+    leaves_nothing_behind(":memory:", 20)

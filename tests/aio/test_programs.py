@@ -83,13 +83,13 @@ asyncio.run(main())
 
 
 @pytest.mark.parametrize("kind", ["close", "forget"])
-def test_a_loop_may_end_with_calls_that_wait(path: Path, kind: str) -> None:
+def test_a_loop_may_end_with_calls_that_wait(database: str, kind: str) -> None:
     """``asyncio.run`` ends beside tasks that wait, read or have a transaction open."""
-    done = run_program(PENDING, str(path), kind)
+    done = run_program(PENDING, database, kind)
     assert done.returncode == 0, done.stderr
     for complaint in ("never awaited", "was destroyed", "Exception ignored", "never closed"):
         assert complaint not in done.stderr
-    with beryl_groups.start(path) as groups:
+    with beryl_groups.start(database) as groups:
         assert "whole" in groups
         assert "half" not in groups
         assert groups.check() == []
@@ -121,11 +121,11 @@ loop.close()
 """
 
 
-def test_a_loop_that_is_closed_beside_a_transaction_lets_the_program_end(path: Path) -> None:
+def test_a_loop_that_is_closed_beside_a_transaction_lets_the_program_end(database: str) -> None:
     """A loop that is dropped with its tasks leaves nothing half done, and no thread that waits."""
-    done = run_program(DROPPED, str(path))
+    done = run_program(DROPPED, database)
     assert done.returncode == 0, done.stderr
-    with beryl_groups.start(path) as groups:
+    with beryl_groups.start(database) as groups:
         assert list(groups) == ["whole"]
         groups.create("afterwards")
 
@@ -158,10 +158,10 @@ else:
 
 @pytest.mark.skipif(sys.platform == "win32", reason="sends SIGINT")
 @pytest.mark.parametrize("kind", ["asyncio", pytest.param("uvloop", marks=loops.KINDS[1].marks)])
-def test_ctrl_c_ends_a_program_whose_tasks_write(path: Path, kind: str) -> None:
+def test_ctrl_c_ends_a_program_whose_tasks_write(database: str, kind: str) -> None:
     """It ends as any other; what had returned is stored, and nothing is half there."""
     program = subprocess.Popen(
-        [sys.executable, "-W", "default", "-c", INTERRUPTED, str(path), kind],
+        [sys.executable, "-W", "default", "-c", INTERRUPTED, database, kind],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -175,7 +175,7 @@ def test_ctrl_c_ends_a_program_whose_tasks_write(path: Path, kind: str) -> None:
     for complaint in ("never awaited", "was destroyed", "Exception ignored", "never closed"):
         assert complaint not in complaints
     acknowledged += rest.split()
-    with beryl_groups.start(path) as groups:
+    with beryl_groups.start(database) as groups:
         found = groups.topics("group")
         assert found >= set(acknowledged)
         halves = {topic for topic in found if topic.count(":") == 2}
@@ -207,13 +207,13 @@ started.wait()
 """
 
 
-def test_a_loop_that_outlives_the_main_thread_is_refused_and_closes(path: Path) -> None:
+def test_a_loop_that_outlives_the_main_thread_is_refused_and_closes(database: str) -> None:
     """Python starts no work in threads then: calls raise, none hangs, and close() works."""
-    done = run_program(OUTLIVING, str(path))
+    done = run_program(OUTLIVING, database)
     assert done.returncode == 0
     assert "Traceback" not in done.stderr
     first, *others = done.stdout.splitlines()
     assert first.startswith("Closed: Nothing is written any more: cannot schedule new futures")
     assert [each.partition(":")[0] for each in others] == ["RuntimeError"] * 2
-    with beryl_groups.start(path) as groups:
+    with beryl_groups.start(database) as groups:
         assert list(groups) == ["in time"]

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-import shutil
-import tempfile
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    rule,
+    run_state_machine_as_test,
+)
 
 from beryl_groups import AlreadyExists, GroupError, NotFound, aio
 from tests.contract.test_state_machine import HANDLES, NAMES, TOPICS
@@ -25,12 +28,11 @@ Model = dict[str, set[str]]
 
 
 class AsyncGroupsBesideADict(RuleBasedStateMachine):
-    """Two async handles on one file, now and then restarted, do what a dict of sets does."""
+    """Two async handles on one database, now and then restarted, do what a dict of sets does."""
 
-    def __init__(self) -> None:
+    def __init__(self, database: str) -> None:
         super().__init__()
-        self.folder = Path(tempfile.mkdtemp())
-        self.path = self.folder / "groups.db"
+        self.database = database
         self.model: Model = {}
         self.handles: list[AsyncGroups] = []
         self.loop = asyncio.Runner()
@@ -40,13 +42,12 @@ class AsyncGroupsBesideADict(RuleBasedStateMachine):
         self.handles = [self.loop.run(self.started()) for _ in range(2)]
 
     async def started(self) -> AsyncGroups:
-        return await aio.start(self.path, synchronous="normal")
+        return await aio.start(self.database, synchronous="normal")
 
     def teardown(self) -> None:
         for handle in self.handles:
             self.loop.run(handle.close())
         self.loop.close()
-        shutil.rmtree(self.folder)
 
     def call(self, call: Coroutine[Any, Any, None], expected: type[Exception] | None) -> bool:
         """Make a call; it has to raise what is expected, or nothing."""
@@ -147,10 +148,19 @@ async def compare(groups: AsyncGroups | AsyncTransaction, model: Model) -> None:
         assert await groups.groups_of(topic) == expected
 
 
-AsyncGroupsBesideADict.TestCase.settings = settings(
-    max_examples=20, stateful_step_count=20, deadline=None
-)
-TestAsyncGroupsBesideADict = pytest.mark.slow(AsyncGroupsBesideADict.TestCase)
+@pytest.mark.slow
+def test_two_handles_do_what_a_dict_does(
+    new_database: Callable[[], str], times: Callable[[int, int], int]
+) -> None:
+    """Whatever is called on them, in whatever order, each agrees with the dict after it."""
+    run: Any = run_state_machine_as_test  # which some versions type, and as no factory
+    run(
+        lambda: AsyncGroupsBesideADict(new_database()),
+        settings=settings(
+            max_examples=times(20, 2), stateful_step_count=times(20, 15), deadline=None
+        ),
+    )
+
 
 WRITES = st.lists(
     st.tuples(
@@ -185,26 +195,39 @@ def do(model: Model, kind: str, name: str, other: str) -> type[GroupError] | Non
     return None
 
 
-@settings(max_examples=40, deadline=None)
-@given(rounds=st.lists(WRITES, max_size=3))
 def test_calls_made_at_once_take_effect_in_their_order(
-    rounds: list[list[tuple[str, str, str]]],
+    database: str, times: Callable[[int, int], int]
 ) -> None:
-    """Calls of many tasks that share commits do what they do one after the other."""
+    """Calls of many tasks do what they do one after the other, however they share commits."""
 
-    async def main() -> None:
-        async with aio.start(":memory:") as groups:
-            model: Model = {}
-            for calls in rounds:
-                made = [
-                    getattr(groups, kind)(name, [other] if kind == "set_topics" else other)
-                    if kind not in {"create", "delete"}
-                    else getattr(groups, kind)(name)
-                    for kind, name, other in calls
-                ]
-                ended = await asyncio.gather(*made, return_exceptions=True)
-                expected = [do(model, *call) for call in calls]
-                assert [None if each is None else type(each) for each in ended] == expected
-                await compare(groups, model)
+    async def make(groups: AsyncGroups, rounds: list[list[tuple[str, str, str]]]) -> None:
+        model: Model = {}
+        for name in await groups.list_groups():
+            await groups.delete(name)
+        for calls in rounds:
+            made = [
+                getattr(groups, kind)(name, [other] if kind == "set_topics" else other)
+                if kind not in {"create", "delete"}
+                else getattr(groups, kind)(name)
+                for kind, name, other in calls
+            ]
+            ended = await asyncio.gather(*made, return_exceptions=True)
+            expected = [do(model, *call) for call in calls]
+            assert [None if each is None else type(each) for each in ended] == expected
+            await compare(groups, model)
 
-    asyncio.run(main())
+    async def start() -> AsyncGroups:
+        return await aio.start(database, synchronous="normal")
+
+    with asyncio.Runner() as loop:
+        groups = loop.run(start())
+
+        @settings(max_examples=times(40, 10), deadline=None)
+        @given(rounds=st.lists(WRITES, max_size=3))
+        def made_at_once(rounds: list[list[tuple[str, str, str]]]) -> None:
+            loop.run(make(groups, rounds))
+
+        try:
+            made_at_once()
+        finally:
+            loop.run(groups.close())

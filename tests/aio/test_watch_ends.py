@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 __all__ = ["no_thread_is_left"]  # a fixture, for each of these tests
 
 
-def test_a_callback_may_write_and_end_its_watch(path: Path) -> None:
+def test_a_callback_may_write_and_end_its_watch(database: str) -> None:
     """It may use the handle, and a stop or a close within it waits for nothing."""
     told: list[Change] = []
 
@@ -37,7 +37,7 @@ def test_a_callback_may_write_and_end_its_watch(path: Path) -> None:
             await end(groups, watch)
             ended.set()
 
-        async with aio.start(path) as groups:
+        async with aio.start(database) as groups:
             watch = await groups.watch(on_change, prefix="team")
             await groups.create("team")
             async with asyncio.timeout(PATIENCE):
@@ -51,7 +51,7 @@ def test_a_callback_may_write_and_end_its_watch(path: Path) -> None:
     assert told == [TEAM, TEAM]
 
 
-def test_a_stop_waits_for_a_callback_and_cancels_it_where_it_is_cancelled(path: Path) -> None:
+def test_a_stop_waits_for_a_callback_and_cancels_it_where_it_is_cancelled(database: str) -> None:
     """A callback that is under way ends; who has no time for that cancels the stop."""
     ended: list[str] = []
 
@@ -67,7 +67,7 @@ def test_a_stop_waits_for_a_callback_and_cancels_it_where_it_is_cancelled(path: 
                 ended.append("cancelled")
                 raise
 
-        async with aio.start(path) as groups:
+        async with aio.start(database) as groups:
             for name in ("first", "second"):
                 watch = await groups.watch(on_change)
                 await groups.create(name)
@@ -88,12 +88,12 @@ def test_a_stop_waits_for_a_callback_and_cancels_it_where_it_is_cancelled(path: 
     assert ended == ["well", "cancelled"]
 
 
-def test_a_close_ends_what_waits(path: Path) -> None:
+def test_a_close_ends_what_waits(database: str) -> None:
     """After it iteration ends, no callback is told, and a later watch is refused."""
 
     async def main() -> None:
         follower = Follower()
-        groups = await aio.start(path)
+        groups = await aio.start(database)
         changes = await groups.watch()
         unbegun = groups.watch()
         await groups.watch(follower)
@@ -110,12 +110,12 @@ def test_a_close_ends_what_waits(path: Path) -> None:
     asyncio.run(main())
 
 
-def test_a_loop_that_ended_leaves_no_thread(path: Path) -> None:
+def test_a_loop_that_ended_leaves_no_thread(database: str) -> None:
     """Nor does a program hang that forgot to stop its watches, and holds the handle still."""
     held: list[Any] = []
 
     async def main() -> None:
-        groups = await aio.start(path)
+        groups = await aio.start(database)
         held.extend([groups, await groups.watch(print), await groups.watch(interval=3600)])
 
     asyncio.run(main())
@@ -123,11 +123,11 @@ def test_a_loop_that_ended_leaves_no_thread(path: Path) -> None:
     asyncio.run(held[0].close())
 
 
-def test_an_iterator_that_is_forgotten_watches_no_longer(path: Path) -> None:
+def test_an_iterator_that_is_forgotten_watches_no_longer(database: str) -> None:
     """Who leaves a loop over the changes need not stop them."""
 
     async def main() -> None:
-        async with aio.start(path) as groups:
+        async with aio.start(database) as groups:
             await groups.create("team")
             async for change in groups.watch(known={}):
                 assert change == TEAM
@@ -144,11 +144,11 @@ def test_an_iterator_that_is_forgotten_watches_no_longer(path: Path) -> None:
     asyncio.run(main())
 
 
-def test_a_beginning_that_is_cancelled_leaves_no_thread(path: Path) -> None:
+def test_a_beginning_that_is_cancelled_leaves_no_thread(database: str) -> None:
     """A task that is cancelled while its watch begins has none."""
 
     async def main() -> None:
-        async with aio.start(path) as groups:
+        async with aio.start(database) as groups:
             task = asyncio.create_task(anext(groups.watch()))
             await asyncio.sleep(0)
             task.cancel()
@@ -173,13 +173,13 @@ def test_a_file_that_was_moved_ends_the_watch(path: Path, caplog: pytest.LogCapt
     asyncio.run(main())
 
 
-def test_a_child_has_no_watch(path: Path) -> None:
+def test_a_child_has_no_watch(database: str) -> None:
     """After a fork the parent's goes on, and the child's says whose it is."""
     if not hasattr(os, "fork"):
         pytest.skip("this system knows no fork")
 
     async def main() -> None:
-        async with aio.start(path) as groups, groups.watch() as changes:
+        async with aio.start(database) as groups, groups.watch() as changes:
 
             def in_child() -> str:
                 async def iterate() -> str:
@@ -203,7 +203,7 @@ def test_a_child_has_no_watch(path: Path) -> None:
     asyncio.run(main())
 
 
-def test_a_close_that_is_cancelled_closes_all_the_same(path: Path) -> None:
+def test_a_close_that_is_cancelled_closes_all_the_same(database: str) -> None:
     """It cancels a callback that is under way, for which it would have waited."""
 
     async def main() -> None:
@@ -213,7 +213,7 @@ def test_a_close_that_is_cancelled_closes_all_the_same(path: Path) -> None:
             begun.set()
             await asyncio.Event().wait()
 
-        groups = await aio.start(path)
+        groups = await aio.start(database)
         await groups.watch(on_change)
         await groups.create("team")
         await begun.wait()
