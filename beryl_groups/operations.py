@@ -74,12 +74,12 @@ def topics(connection: Connection, name: str) -> frozenset[str]:
 def ordered_topics(connection: Connection, name: str) -> tuple[str, ...]:
     """Return the topics of a group in code point order, none where there is no such group."""
     rows = connection.rows(statements.TOPICS, name)
-    return tuple(connection.texts([topic for (topic,) in rows if topic is not None]))
+    return tuple(sorted(connection.texts([topic for (topic,) in rows if topic is not None])))
 
 
 def groups_of(connection: Connection, topic: str) -> tuple[str, ...]:
     rows = connection.rows(statements.GROUPS_OF, topic)
-    return tuple(connection.texts([name for (name,) in rows]))
+    return tuple(sorted(connection.texts([name for (name,) in rows])))
 
 
 def list_groups(
