@@ -247,7 +247,8 @@ def test_looks_are_farther_apart_where_there_is_much_to_read(groups: Groups) -> 
             if len(taken) > 4:
                 break
     spent = sum(used for _, used in taken[:4])
-    assert taken[4][0] - taken[0][0] > 20 * spent - lookout._SLACK
+    late = 0.05  # this reads the clock after who looks has, and other threads may run between
+    assert taken[4][0] - taken[0][0] > 20 * spent - lookout._SLACK - late
 
 
 def test_the_driver_knows_databases_in_memory_that_have_a_name() -> None:
