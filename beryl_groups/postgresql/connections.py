@@ -27,7 +27,6 @@ from psycopg.waiting import Ready, Wait
 
 from beryl_groups import statements
 from beryl_groups.postgresql import SCHEMA
-from beryl_groups.postgresql.address import milliseconds
 from beryl_groups.postgresql.texts import SQL, parameter
 
 if TYPE_CHECKING:
@@ -54,10 +53,6 @@ _MANY_ROWS: dict[Executable, str] = {
     ),
 }
 
-_SETTINGS = (
-    "SELECT set_config('default_transaction_isolation', 'read committed', false), "
-    "set_config('lock_timeout', $1, false)"
-)
 _READ = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
 _DECLARE = "DECLARE beryl_groups_stream NO SCROLL CURSOR FOR "
 _FETCH = f"FETCH {MANY} FROM beryl_groups_stream"
@@ -107,8 +102,8 @@ class Connection:
     is_direct = False
     """Whether it is the server itself that answers, which remembers what it was told."""
 
-    def open(self, options: dict[str, Any], patience: float = 5.0) -> None:
-        """Connect to the server; who reads waits so many seconds for who alters a table."""
+    def open(self, options: dict[str, Any], settings: Step) -> None:
+        """Connect, and tell the server what holds for this connection."""
         self._process = os.getpid()
         self.driver = driver = psycopg.connect(**options, autocommit=True, prepare_threshold=None)
         use_own_adapters(driver)
@@ -123,7 +118,7 @@ class Connection:
             self._poll.register(driver, select.POLLIN)
         ((pid,),) = self.rows("SELECT pg_backend_pid()")
         if pid == self.pgconn.backend_pid:  # a pooler gives a number of its own
-            self.run((_SETTINGS, (milliseconds(patience),)))
+            self.run(settings)
             self.is_direct = True
         self.is_open = True
 

@@ -51,8 +51,8 @@ class Database:
         self.busy_timeout = busy_timeout
         self.closed: str | None = None
         self.abandoned = False
-        self.pool = Pool(address, pool_size, busy_timeout)
-        self._turn = Turn(synchronous)
+        self._turn = Turn(synchronous, busy_timeout)
+        self.pool = Pool(address, pool_size, busy_timeout, self._turn.session)
         # Of the transactions of this handle one has a connection, or all could be theirs.
         self._transactions = threading.RLock()
         self._owner: int | None = None

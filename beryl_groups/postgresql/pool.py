@@ -29,6 +29,7 @@ from beryl_groups.postgresql.connections import Connection, LostError
 
 if TYPE_CHECKING:
     from beryl_groups.postgresql.address import Address
+    from beryl_groups.postgresql.connections import Step
 
 _GLANCE = 0.005
 """Seconds after which who waits looks for itself whether there is one, and has waited for long."""
@@ -58,10 +59,10 @@ class _Waiter:
 class Pool:
     """What is open, and what may be opened."""
 
-    def __init__(self, address: Address, size: int, patience: float) -> None:
+    def __init__(self, address: Address, size: int, patience: float, settings: Step) -> None:
         self.size = size
         self._options = with_patience(address, patience)
-        self._patience = patience
+        self._settings = settings
         self._idle: deque[Connection] = deque()
         self._open: weakref.WeakSet[Connection] = weakref.WeakSet()
         self._waiters: deque[_Waiter] = deque()
@@ -133,7 +134,7 @@ class Pool:
                 self.discard(connection)
                 continue
             try:
-                connection.open(self._options, self._patience)
+                connection.open(self._options, self._settings)
             except (psycopg.Error, LostError) as error:
                 failure = error  # the server may have no room for more, and another be free soon
             else:

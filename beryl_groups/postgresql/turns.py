@@ -5,9 +5,9 @@ sees nobody else's writes, and single writes run beside each other, in the order
 are of the transaction, not of the session, so a pooler may stand between.
 
 The lock is taken by a statement of its own. Each statement sees what had been committed when it
-began, so those after it see all that the wait was for. The settings are of the transaction too:
-what the server, the role or a neighbour on a pooler's connection says must not make a write less
-durable, nor let it wait for ever.
+began, so those after it see all that the wait was for. What the server, the role or a neighbour on
+a pooler's connection says must not make a write less durable, nor let it wait for ever: a
+connection is told once, and behind a pooler, or where little time is left, each transaction is.
 """
 
 from __future__ import annotations
@@ -47,16 +47,33 @@ class UnknownError(Exception):
     """The connection broke when a commit had been asked for, and was not answered."""
 
 
-class Turn:
-    """What a handle says first in each transaction that writes."""
+_NEARLY_ALL = 0.98
+"""A call of which so much time is left waits for locks as long as its connection was told to."""
 
-    def __init__(self, synchronous: Literal["full", "normal"]) -> None:
+
+class Turn:
+    """What a handle says first on each connection, and in each transaction that writes."""
+
+    def __init__(self, synchronous: Literal["full", "normal"], patience: float) -> None:
         settings = (
-            "SELECT set_config('lock_timeout', $1, true), "
-            f"set_config('synchronous_commit', {_COMMITS[synchronous]}, true), "
+            "SELECT set_config('lock_timeout', $1, {0}), "
+            f"set_config('synchronous_commit', {_COMMITS[synchronous]}, {{0}}), "
         )
-        self.shared = f"{settings}pg_advisory_xact_lock_shared({WRITERS})"
-        self.alone = f"{settings}pg_advisory_xact_lock({WRITERS})"
+        isolation = "set_config('default_transaction_isolation', 'read committed', false)"
+        self.session: Step = (settings.format("false") + isolation, (milliseconds(patience),))
+        self._patience = patience
+        self._shared_as_told: Step = (f"SELECT pg_advisory_xact_lock_shared({WRITERS})", ())
+        self._shared = f"{settings.format('true')}pg_advisory_xact_lock_shared({WRITERS})"
+        self._alone = f"{settings.format('true')}pg_advisory_xact_lock({WRITERS})"
+
+    def shared(self, connection: Connection, deadline: float) -> Step:
+        left = deadline - monotonic()
+        if connection.is_direct and self._patience * _NEARLY_ALL < left <= self._patience:
+            return self._shared_as_told
+        return self._shared, (milliseconds(left),)
+
+    def alone(self, deadline: float) -> Step:
+        return self._alone, (milliseconds(deadline - monotonic()),)
 
 
 class WithdrawnError(Exception):
@@ -118,7 +135,7 @@ class Attempt:
 
     def begin_alone(self) -> None:
         """Begin a transaction that nobody writes beside."""
-        self.connection.run(BEGIN, (self._turn.alone, (self._left(),)))
+        self.connection.run(BEGIN, self._turn.alone(self._deadline))
 
     def end(self) -> None:
         commit(self.connection)
@@ -129,10 +146,7 @@ class Attempt:
             raise OvertakenError
 
     def _first(self) -> Step:
-        return self._turn.shared, (self._left(),)
-
-    def _left(self) -> str:
-        return milliseconds(self._deadline - monotonic())
+        return self._turn.shared(self.connection, self._deadline)
 
 
 class OvertakenError(Exception):

@@ -9,6 +9,7 @@ from beryl_groups.postgresql import SCHEMA, checking, copies, errors, schema
 from beryl_groups.postgresql.address import with_patience
 from beryl_groups.postgresql.connections import Connection
 from beryl_groups.postgresql.reads import as_read
+from beryl_groups.postgresql.turns import Turn
 from beryl_groups.sqlite.files import shown_path
 
 if TYPE_CHECKING:
@@ -77,7 +78,7 @@ def visit(address: Address, busy_timeout: float) -> ServerVisit:
     """Connect to a database to look at it, or raise `StartFailed`."""
     connection = Connection()
     try:
-        connection.open(with_patience(address, busy_timeout), busy_timeout)
+        connection.open(with_patience(address, busy_timeout), Turn("full", busy_timeout).session)
         return ServerVisit(connection, address, busy_timeout)
     except errors.ERRORS as error:
         connection.close()

@@ -6,6 +6,7 @@ import random
 import time
 from typing import TYPE_CHECKING, Any
 
+from beryl_groups.clock import monotonic
 from beryl_groups.postgresql import turns, writes
 from beryl_groups.postgresql.connections import Connection
 from beryl_groups.postgresql.session import TransactionSession
@@ -65,7 +66,7 @@ def commits_each_write_of_a_transaction() -> None:
         result = sound(self, operation, *given)
         connection = self._connection
         turns.commit(connection)
-        connection.run(turns.BEGIN, (Turn("normal").alone, ("60000",)))
+        connection.run(turns.BEGIN, Turn("normal", 60).alone(monotonic() + 60))
         return result
 
     TransactionSession.write = write  # type: ignore[method-assign, assignment]
