@@ -27,11 +27,11 @@ ENGINES = [SQLITE, pytest.param(POSTGRESQL, marks=pytest.mark.postgresql)]
 CI = "CI" in os.environ
 
 _FEW = 5
-"""Of a test that has more variants than so many, every fourth is run on PostgreSQL without CI."""
+"""Of a test with more variants than so many every fourth is run on PostgreSQL, all with CI=long."""
 
 
-def leave_most_to_ci(config: pytest.Config, items: list[pytest.Item], folder: Path) -> None:
-    """Deselect most variants of the tests of a folder that have many."""
+def leave_most_out(config: pytest.Config, items: list[pytest.Item], folder: Path) -> None:
+    """Deselect most variants of those tests of a folder that have many."""
     variants: defaultdict[str, list[pytest.Item]] = defaultdict(list)
     for item in items:
         if f"[{POSTGRESQL}" in item.name and item.path.parent == folder:
@@ -39,7 +39,7 @@ def leave_most_to_ci(config: pytest.Config, items: list[pytest.Item], folder: Pa
     left_out = {
         item
         for several in variants.values()
-        if len(several) > _FEW and not CI
+        if len(several) > _FEW and not THOROUGH
         for number, item in enumerate(several)
         if number % 4
     }

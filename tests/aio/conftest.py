@@ -1,7 +1,7 @@
 """Has the tests of what an asynchronous handle promises run on each engine.
 
-On PostgreSQL they run on the event loop of asyncio, and on every kind of loop in CI alone: what the
-kinds differ in happens before an engine is asked, or after it has answered.
+On PostgreSQL they run on the event loop of asyncio, and on every kind of loop with CI=long alone:
+what the kinds differ in happens before an engine is asked, or after it has answered.
 """
 
 from __future__ import annotations
@@ -19,10 +19,11 @@ from tests.engines import (
     SQLITE,
     database,
     engine,
-    leave_most_to_ci,
+    leave_most_out,
     new_database,
     times,
 )
+from tests.processes import THOROUGH
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -57,10 +58,10 @@ def _pairs() -> Iterator[Any]:
     """Give each engine with each kind of loop that its tests run on."""
     for kind in KINDS:
         yield pytest.param(SQLITE, *kind.values, id=f"{SQLITE}-{kind.id}", marks=kind.marks)
-    for kind in KINDS if CI else KINDS[:1]:
+    for kind in KINDS if THOROUGH else KINDS[:1]:
         marks = [pytest.mark.postgresql, *kind.marks]
         yield pytest.param(POSTGRESQL, *kind.values, id=f"{POSTGRESQL}-{kind.id}", marks=marks)
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    leave_most_to_ci(config, items, Path(__file__).parent)
+    leave_most_out(config, items, Path(__file__).parent)

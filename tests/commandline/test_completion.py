@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import os
 import re
 import shutil
 import subprocess
@@ -185,8 +186,14 @@ START = {
 PROMPT = "@> "
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("shell", START)
+for_ci = pytest.mark.skipif(
+    "CI" not in os.environ, reason="it is for CI, and run where CI=1 is set"
+)
+
+
+@pytest.mark.parametrize(
+    "shell", [pytest.param("bash", marks=pytest.mark.slow), pytest.param("zsh", marks=for_ci)]
+)
 def test_a_real_shell_completes(shell: str, database: Path) -> None:
     """In a shell that has run the line of the document the tab key completes all there is."""
     if shutil.which(shell) is None:
@@ -212,7 +219,7 @@ def test_a_real_shell_completes(shell: str, database: Path) -> None:
             started.wait(PATIENCE)
 
 
-@pytest.mark.slow
+@for_ci
 def test_a_real_fish_completes(database: Path) -> None:
     """So it is in fish, which tells without a terminal what it would offer."""
     if shutil.which("fish") is None:

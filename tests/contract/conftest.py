@@ -11,7 +11,7 @@ from tests.engines import (
     SQLITE,
     database,
     engine,
-    leave_most_to_ci,
+    leave_most_out,
     new_database,
     times,
 )
@@ -47,4 +47,4 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    leave_most_to_ci(config, items, _HERE)
+    leave_most_out(config, items, _HERE)

@@ -7,6 +7,7 @@ import sys
 
 import pytest
 
+import beryl_groups
 from tests.processes import PATIENCE
 
 PROGRAM = """
@@ -118,6 +119,7 @@ logging.config.dictConfig(CONFIG)
 def logged(configuration: str, database: str) -> str:
     """Run a program in which all fails that is logged, and return what came to its stderr."""
     program = PROGRAM.replace("CONFIGURATION", configuration)
+    beryl_groups.start(database).close()  # here, where to make one takes no time
     ended = subprocess.run(
         [sys.executable, "-c", program, database],
         capture_output=True,

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+import beryl_groups
 from beryl_groups import sqlite
 from tests.frozen.make import FOLDER
 from tests.processes import PATIENCE
@@ -44,17 +45,18 @@ on_posix = pytest.mark.skipif(sys.platform == "win32", reason="limits of process
 )
 def test_what_the_storage_refused_is_told(operation: str, error: str, cause: str) -> None:
     """The sentence names what the system said, and the next call works once that is over."""
-    with (
-        scratch() as folder,
-        preloaded(folder, None, "tests.sqlite.failing", str(folder), operation, error) as process,
-    ):
-        assert process.stdout is not None
-        told, after = process.stdout.read().splitlines()
+    with scratch() as folder:
+        beryl_groups.start(folder / "groups.db").close()  # here, where that takes no time
+        arguments = (str(folder), operation, error)
+        with preloaded(folder, None, "tests.sqlite.failing", *arguments) as process:
+            assert process.stdout is not None
+            told, after = process.stdout.read().splitlines()
     assert f"failed: {cause}" in told
     assert after == "['kept'] []"
 
 
 def run(script: str, path: Path) -> list[str]:
+    beryl_groups.start(path).close()
     done = subprocess.run(
         [sys.executable, "-W", "ignore", "-c", SCRIPT + script, str(path)],
         capture_output=True,
