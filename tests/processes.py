@@ -19,6 +19,8 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
+import pytest
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from multiprocessing.connection import Connection
@@ -33,6 +35,8 @@ PATIENCE = 60.0
 
 THOROUGH = os.environ.get("CI") == "long"
 """Whether to try each step of a call in turn, and not only some."""
+
+for_ci = pytest.mark.skipif("CI" not in os.environ, reason="it is for CI, where CI=1 is set")
 
 # A fork server that has imported the package: every process starts clean of this one's
 # connections and threads, in milliseconds. Alembic and pytest are only there to cost nothing

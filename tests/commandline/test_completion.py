@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import fcntl
-import os
 import re
 import shutil
 import subprocess
@@ -16,7 +15,7 @@ from beryl_groups.commandline.completion import VARIABLE
 from tests.commandline.running import call, environment, filled, terminal
 from tests.commandline.test_commands import COMMANDS
 from tests.documents.reading import COMMANDLINE, completion
-from tests.processes import PATIENCE
+from tests.processes import PATIENCE, for_ci
 from tests.sqlite.opening import everything
 
 if TYPE_CHECKING:
@@ -184,11 +183,6 @@ START = {
     "zsh": (["zsh", "-f"], "autoload -Uz compinit; compinit -u; "),
 }
 PROMPT = "@> "
-
-
-for_ci = pytest.mark.skipif(
-    "CI" not in os.environ, reason="it is for CI, and run where CI=1 is set"
-)
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,7 @@ from alembic.script import ScriptDirectory
 import beryl_groups
 from beryl_groups import migrating, revisions
 from tests.frozen.make import FOLDER, GROUPS, make
-from tests.processes import PATIENCE
+from tests.processes import PATIENCE, for_ci
 from tests.sqlite.opening import revision_of, run_sql, schema_of
 
 if TYPE_CHECKING:
@@ -142,6 +142,7 @@ def test_alembic_brings_a_file_up_to_date(alembic: Callable[..., str], path: Pat
         assert groups.check() == []
 
 
+@for_ci
 def test_alembic_check_compares_tables_and_migrations(
     alembic: Callable[..., str], path: Path
 ) -> None:
@@ -154,7 +155,7 @@ def test_alembic_check_compares_tables_and_migrations(
     assert "group_topics_by_topic" in told
 
 
-@pytest.mark.slow
+@for_ci
 def test_alembic_writes_the_next_revision(
     alembic: Callable[..., str], path: Path, clone: Path
 ) -> None:
