@@ -6,7 +6,7 @@ anything, so several may run in one transaction and each still stand or fall alo
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from beryl_groups import statements
 from beryl_groups.errors import AlreadyExists, NotFound
@@ -68,13 +68,12 @@ def topics(connection: Connection, name: str) -> frozenset[str]:
     rows = connection.rows(statements.TOPICS, name)
     if not rows:
         raise NotFound(name)
-    return frozenset(connection.texts([topic for (topic,) in rows if topic is not None]))
+    return frozenset(_topics_in(connection, rows))
 
 
 def ordered_topics(connection: Connection, name: str) -> tuple[str, ...]:
     """Return the topics of a group in code point order, none where there is no such group."""
-    rows = connection.rows(statements.TOPICS, name)
-    return tuple(sorted(connection.texts([topic for (topic,) in rows if topic is not None])))
+    return tuple(sorted(_topics_in(connection, connection.rows(statements.TOPICS, name))))
 
 
 def groups_of(connection: Connection, topic: str) -> tuple[str, ...]:
@@ -107,8 +106,12 @@ def ordered_union(connection: Connection, *names: str) -> tuple[str, ...]:
     with connection.moment():
         found: set[str] = set()
         for name in names:
-            found.update(ordered_topics(connection, name))
+            found.update(_topics_in(connection, connection.rows(statements.TOPICS, name)))
     return tuple(sorted(found))
+
+
+def _topics_in(connection: Connection, rows: list[tuple[Any, ...]]) -> list[str]:
+    return connection.texts([topic for (topic,) in rows if topic is not None])
 
 
 def _group_id(connection: Connection, name: str) -> int:

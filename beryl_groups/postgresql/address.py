@@ -17,7 +17,8 @@ from beryl_groups.errors import StartFailed
 if TYPE_CHECKING:
     import os
 
-_OURS = {"postgresql", "postgres", "postgresql+psycopg"}
+_SCHEMES = {"postgresql", "postgres"}
+_OURS = {*_SCHEMES, "postgresql+psycopg"}
 
 # Options of libpq whose values are nobody's business; those that name files of keys are not.
 _SECRET = {"password", "sslpassword", "oauth_client_secret", "scram_client_key", "scram_server_key"}
@@ -47,11 +48,11 @@ class Address:
 def is_address(database: str | os.PathLike[str] | URL) -> bool:
     """Tell whether a user means a database of PostgreSQL, whatever may be wrong with it."""
     if isinstance(database, URL):
-        return database.drivername.partition("+")[0] in {"postgresql", "postgres"}
+        return database.drivername.partition("+")[0] in _SCHEMES
     if not isinstance(database, str):
         return False
     scheme, separator, _ = str.__str__(database).partition("://")
-    return bool(separator) and scheme.partition("+")[0] in {"postgresql", "postgres"}
+    return bool(separator) and scheme.partition("+")[0] in _SCHEMES
 
 
 def parse(database: str | URL) -> Address:
@@ -156,8 +157,3 @@ def with_patience(address: Address, seconds: float) -> dict[str, Any]:
     """Return what libpq is given by somebody who waits so long for an answer of the server."""
     # Whole seconds are all that libpq knows, and 0 would be forever.
     return {"connect_timeout": max(2, round(min(seconds, 60))), **_LIVELY, **address.options}
-
-
-def milliseconds(seconds: float) -> str:
-    """Return a time as lock_timeout has it, where 0 would be for ever."""
-    return str(min(max(int(seconds * 1000), 1), 2**31 - 1))

@@ -24,7 +24,7 @@ from beryl_groups.migrating import migrate, scripts_folder
 from beryl_groups.postgresql import SCHEMA
 from beryl_groups.postgresql.address import with_patience
 from beryl_groups.postgresql.connections import use_own_adapters
-from beryl_groups.postgresql.turns import WRITERS
+from beryl_groups.postgresql.turns import WRITERS, milliseconds
 from beryl_groups.quiet import quiet_engine
 
 if TYPE_CHECKING:
@@ -147,14 +147,13 @@ def connect_to_upgrade(address: Address, busy_timeout: float) -> Iterator[CoreCo
         driver.isolation_level = psycopg.IsolationLevel.READ_COMMITTED
         return driver
 
-    milliseconds = max(1, int(min(busy_timeout, 2_000_000) * 1000))
     url = make_url("postgresql+psycopg://")
     engine = quiet_engine(url, PGDialect_psycopg, psycopg, NullPool, connect)
     with engine.connect() as core, core.begin():
         # Alembic takes its time to load.
         core.exec_driver_sql("SET LOCAL idle_in_transaction_session_timeout = 0")
         core.dialect.initialize(core)
-        core.exec_driver_sql(f"SET LOCAL lock_timeout = {milliseconds}")
+        core.exec_driver_sql(f"SET LOCAL lock_timeout = {milliseconds(busy_timeout)}")
         core.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_MIGRATIONS})")
         yield core
 

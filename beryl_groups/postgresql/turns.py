@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING, Any, Literal
 import psycopg
 
 from beryl_groups.clock import monotonic
-from beryl_groups.postgresql.address import milliseconds
 from beryl_groups.postgresql.connections import LostError
 
 if TYPE_CHECKING:
@@ -74,6 +73,11 @@ class Turn:
 
     def alone(self, deadline: float) -> Step:
         return self._alone, (milliseconds(deadline - monotonic()),)
+
+
+def milliseconds(seconds: float) -> str:
+    """Return a time as lock_timeout has it, where 0 would be for ever."""
+    return str(min(max(int(seconds * 1000), 1), 2**31 - 1))
 
 
 class WithdrawnError(Exception):

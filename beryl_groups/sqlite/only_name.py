@@ -86,12 +86,13 @@ def _moments() -> Iterator[None]:
 
 def _names(path: str) -> int:
     names = 1
-    for _ in _moments():
+    for look, _ in enumerate(_moments()):
         with suppress(OSError):  # whatever is wrong with the file, opening it will tell
             names = Path(path).stat().st_nlink
         if names <= 1:
             break
-        remove_left(os.path.dirname(path))  # noqa: PTH120 - a killed backup may have had this one
+        if look == 0:  # a backup that was killed may have left its draft's
+            remove_left(os.path.dirname(path))  # noqa: PTH120
     return names
 
 
