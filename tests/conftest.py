@@ -14,7 +14,7 @@ from beryl_groups.sqlite import connections
 from tests.aio import loops
 from tests.contract.copies import made
 from tests.postgresql import databases, shared
-from tests.processes import PATIENCE
+from tests.processes import CI, PATIENCE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -38,7 +38,7 @@ for_ci = [
     "postgresql/test_own_servers.py",
     "torture",
 ]
-if "CI" in os.environ:
+if CI:
     for_ci = []
 
 # They cannot be imported without the driver, and those beside them say what is missing.

@@ -7,7 +7,6 @@ A test that asks for ``database``, ``new_database`` or ``groups`` in ``tests/con
 from __future__ import annotations
 
 import itertools
-import os
 from collections import defaultdict
 from typing import TYPE_CHECKING
 
@@ -24,14 +23,14 @@ SQLITE = "sqlite"
 POSTGRESQL = "postgresql"
 ENGINES = [SQLITE, pytest.param(POSTGRESQL, marks=pytest.mark.postgresql)]
 
-CI = "CI" in os.environ
-
 _FEW = 5
 """Of a test with more variants than so many every fourth is run on PostgreSQL, all with CI=long."""
 
 
 def leave_most_out(config: pytest.Config, items: list[pytest.Item], folder: Path) -> None:
     """Deselect most variants of those tests of a folder that have many."""
+    if THOROUGH:
+        return
     variants: defaultdict[str, list[pytest.Item]] = defaultdict(list)
     for item in items:
         if f"[{POSTGRESQL}" in item.name and item.path.parent == folder:
@@ -39,7 +38,7 @@ def leave_most_out(config: pytest.Config, items: list[pytest.Item], folder: Path
     left_out = {
         item
         for several in variants.values()
-        if len(several) > _FEW and not THOROUGH
+        if len(several) > _FEW
         for number, item in enumerate(several)
         if number % 4
     }

@@ -33,10 +33,13 @@ T = TypeVar("T")
 PATIENCE = 60.0
 """Seconds after which a test takes what it waits for to hang; a slow machine needs a few."""
 
+CI = "CI" in os.environ
+"""Whether what is left to CI is run."""
+
 THOROUGH = os.environ.get("CI") == "long"
 """Whether to try each step of a call in turn, and not only some."""
 
-for_ci = pytest.mark.skipif("CI" not in os.environ, reason="it is for CI, where CI=1 is set")
+for_ci = pytest.mark.skipif(not CI, reason="it is for CI, where CI=1 is set")
 
 # A fork server that has imported the package: every process starts clean of this one's
 # connections and threads, in milliseconds. Alembic and pytest are only there to cost nothing

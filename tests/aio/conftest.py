@@ -13,7 +13,6 @@ import pytest
 
 from tests.aio.loops import KINDS
 from tests.engines import (
-    CI,
     ENGINES,
     POSTGRESQL,
     SQLITE,
@@ -23,7 +22,7 @@ from tests.engines import (
     new_database,
     times,
 )
-from tests.processes import THOROUGH
+from tests.processes import CI, THOROUGH
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

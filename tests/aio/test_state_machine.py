@@ -8,15 +8,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import (
-    RuleBasedStateMachine,
-    initialize,
-    invariant,
-    rule,
-    run_state_machine_as_test,
-)
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from beryl_groups import AlreadyExists, GroupError, NotFound, aio
+from tests.contract.machine import run_machine
 from tests.contract.test_state_machine import HANDLES, NAMES, TOPICS
 
 if TYPE_CHECKING:
@@ -153,13 +148,7 @@ def test_two_handles_do_what_a_dict_does(
     new_database: Callable[[], str], times: Callable[[int, int], int]
 ) -> None:
     """Whatever is called on them, in whatever order, each agrees with the dict after it."""
-    run: Any = run_state_machine_as_test  # which some versions type, and as no factory
-    run(
-        lambda: AsyncGroupsBesideADict(new_database()),
-        settings=settings(
-            max_examples=times(20, 2), stateful_step_count=times(20, 15), deadline=None
-        ),
-    )
+    run_machine(lambda: AsyncGroupsBesideADict(new_database()), times(20, 2), times(20, 15))
 
 
 WRITES = st.lists(

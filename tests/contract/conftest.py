@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tests.engines import (
-    CI,
     ENGINES,
     SQLITE,
     database,
@@ -15,6 +14,7 @@ from tests.engines import (
     new_database,
     times,
 )
+from tests.processes import CI
 
 if TYPE_CHECKING:
     import pytest

@@ -5,21 +5,15 @@ from __future__ import annotations
 import shutil
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
-from hypothesis import settings
 from hypothesis import strategies as st
-from hypothesis.stateful import (
-    RuleBasedStateMachine,
-    initialize,
-    invariant,
-    rule,
-    run_state_machine_as_test,
-)
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 import beryl_groups
 from beryl_groups import AlreadyExists, Groups, NotFound, Transaction
+from tests.contract.machine import run_machine
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -202,8 +196,4 @@ def test_two_handles_do_what_a_dict_does(
     new_database: Callable[[], str], times: Callable[[int, int], int]
 ) -> None:
     """Whatever is called on them, in whatever order, each agrees with the dict after it."""
-    run: Any = run_state_machine_as_test  # which some versions type, and as no factory
-    run(
-        lambda: GroupsBesideADict(new_database()),
-        settings=settings(max_examples=times(60, 4), stateful_step_count=30, deadline=None),
-    )
+    run_machine(lambda: GroupsBesideADict(new_database()), times(60, 4), steps=30)

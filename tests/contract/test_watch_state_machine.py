@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from hypothesis import settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_state_machine_as_test
+from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
 
 import beryl_groups
+from tests.contract.machine import run_machine
 from tests.contract.watching import Follower
 
 if TYPE_CHECKING:
@@ -131,8 +131,4 @@ def test_watches_come_to_know_what_a_dict_holds(
     new_database: Callable[[], str], times: Callable[[int, int], int]
 ) -> None:
     """Whatever is written and whenever a watch begins, no step is impossible, and all is told."""
-    run: Any = run_state_machine_as_test  # which some versions type, and as no factory
-    run(
-        lambda: WatchesBesideADict(new_database()),
-        settings=settings(max_examples=times(60, 4), stateful_step_count=30, deadline=None),
-    )
+    run_machine(lambda: WatchesBesideADict(new_database()), times(60, 4), steps=30)
